@@ -1,0 +1,130 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Targets are listed from the bottom of the house to its top; imports go only upward in this list.
+// `Tests/ArchitectureTests` holds the graph to docs/architecture.md.
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+
+let systemLibraries: [Target] = [
+  .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+  .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+  .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+  // Debian's libnifti has no pkg-config file, so this one is an ordinary target that only links.
+  .target(
+    name: "CNIfTI", linkerSettings: [.linkedLibrary("niftiio"), .linkedLibrary("znz")]),
+  .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
+]
+
+let compute: [Target] = [
+  .target(name: "CKernels"),
+  .target(name: "TensorCore", dependencies: ["CKernels", "COpenBLAS"]),
+  .target(name: "Autograd", dependencies: ["TensorCore"]),
+  .target(name: "NeuralNetworks", dependencies: ["Autograd", "TensorCore"]),
+]
+
+let bytes: [Target] = [
+  .target(name: "Archives", dependencies: ["CZlib"]),
+  .target(name: "HDF5Files", dependencies: ["CHDF5"]),
+  .target(
+    name: "ModelFormats",
+    dependencies: ["Archives", "HDF5Files", "NeuralNetworks", "TensorCore"]),
+]
+
+let imaging: [Target] = [
+  .target(name: "Volumes", dependencies: ["TensorCore", "CNIfTI", "CZlib"]),
+  .target(name: "Datasets", dependencies: [orderedCollections]),
+  .target(
+    name: "Preprocessing",
+    dependencies: ["Volumes", "Datasets", "HDF5Files", "TensorCore"]),
+  .target(name: "Planning", dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
+  .target(name: "Augmentation", dependencies: ["Volumes", "TensorCore"]),
+]
+
+let workflows: [Target] = [
+  .target(
+    name: "Inference",
+    dependencies: [
+      "Preprocessing", "ModelFormats", "NeuralNetworks", "Volumes", "Datasets", "Archives",
+      "TensorCore", logging,
+    ]),
+  .target(
+    name: "Evaluation", dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
+  .target(
+    name: "Training",
+    dependencies: [
+      "Augmentation", "Inference", "Evaluation", "Preprocessing", "ModelFormats", "NeuralNetworks",
+      "Autograd", "Datasets", "Volumes", "TensorCore", "CCairo", logging,
+    ]),
+  .target(
+    name: "Commands",
+    dependencies: [
+      "Training", "Inference", "Evaluation", "Planning", "Preprocessing", "Datasets", "Volumes",
+      "TensorCore", argumentParser, logging,
+    ]),
+]
+
+let executables: [Target] =
+  ["nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict", "nnunet"].map {
+    .executableTarget(name: $0, dependencies: ["Commands"])
+  } + [
+    .executableTarget(
+      name: "nnunet-bench",
+      dependencies: [
+        "NeuralNetworks", "Autograd", "TensorCore", "Preprocessing", "Augmentation", "Volumes",
+        argumentParser,
+      ],
+      path: "Benchmarks/nnunet-bench")
+  ]
+
+let support: [Target] = [
+  .target(
+    name: "TensorTestSupport",
+    dependencies: ["TensorCore", "Autograd", "HDF5Files"],
+    path: "Tests/TensorTestSupport")
+]
+
+func tests(_ target: String, _ more: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: target + "Tests",
+    dependencies: [.init(stringLiteral: target), "TensorTestSupport"] + more)
+}
+
+let package = Package(
+  name: "nnunet-swift",
+  products: [
+    .library(name: "Inference", targets: ["Inference"]),
+    .library(name: "Training", targets: ["Training"]),
+    .executable(name: "nnUNetv2_plan_and_preprocess", targets: ["nnUNetv2_plan_and_preprocess"]),
+    .executable(name: "nnUNetv2_train", targets: ["nnUNetv2_train"]),
+    .executable(name: "nnUNetv2_predict", targets: ["nnUNetv2_predict"]),
+    .executable(name: "nnunet", targets: ["nnunet"]),
+    .executable(name: "nnunet-bench", targets: ["nnunet-bench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+  ],
+  targets: systemLibraries + compute + bytes + imaging + workflows + executables + support + [
+    tests("TensorCore"),
+    tests("Autograd"),
+    tests("NeuralNetworks", ["Datasets", "HDF5Files"]),
+    tests("Archives"),
+    tests("HDF5Files"),
+    tests("ModelFormats"),
+    tests("Volumes", ["HDF5Files"]),
+    tests("Datasets"),
+    tests("Preprocessing", ["HDF5Files"]),
+    tests("Planning"),
+    tests("Augmentation", ["HDF5Files"]),
+    tests("Inference"),
+    tests("Evaluation"),
+    tests("Training"),
+    tests("Commands"),
+    .testTarget(name: "ArchitectureTests"),
+  ],
+  swiftLanguageModes: [.v6]
+)

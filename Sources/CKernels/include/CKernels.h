@@ -1,0 +1,5 @@
+// Flat-pointer SIMD kernels with run-time choice of instruction set.
+// No function here allocates, starts a thread or keeps state; the only global is the cached probe.
+#pragma once
+
+#include "ck_instruction_set.h"

@@ -1,0 +1,2 @@
+#pragma once
+#include <nifti/nifti1.h>
