@@ -12,7 +12,7 @@
 #if defined(SIMD_AVX512)
 #define SIMD_WIDTH 16
 #define SIMD_NAME(base) base##_avx512
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-256-bit=false"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #define SIMD_TARGET_END _Pragma("clang attribute pop")
 #elif defined(SIMD_AVX2)
 #define SIMD_WIDTH 8

@@ -3,3 +3,4 @@
 #pragma once
 
 #include "ck_instruction_set.h"
+#include "ck_pointwise.h"

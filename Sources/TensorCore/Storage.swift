@@ -1,0 +1,113 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+import Synchronization
+
+/// Host memory of one tensor, taken from the pool and given back when the last tensor lets go.
+///
+/// The only place that knows where bytes live; a second device would be a second kind of storage.
+package final class Storage: @unchecked Sendable {
+  package let pointer: UnsafeMutableRawPointer
+  package let byteCount: Int
+  private let block: StoragePool.Block
+
+  package init(byteCount: Int) {
+    block = StoragePool.shared.take(byteCount: byteCount)
+    pointer = block.pointer
+    self.byteCount = byteCount
+  }
+
+  deinit { StoragePool.shared.give(block) }
+}
+
+/// Keeps freed blocks by size class, so that a repeated computation allocates nothing and touches no new page.
+package final class StoragePool: Sendable {
+  package static let shared = StoragePool()
+
+  package struct Block: @unchecked Sendable {
+    let pointer: UnsafeMutableRawPointer
+    let capacity: Int
+  }
+
+  package struct Statistics: Sendable, Equatable {
+    /// Blocks obtained from the system since the start.
+    package var systemAllocations = 0
+    /// Bytes in tensors now.
+    package var bytesInUse = 0
+    /// The most bytes ever in tensors at once since the last `resetPeak`.
+    package var peakBytesInUse = 0
+    /// Bytes kept for reuse.
+    package var bytesIdle = 0
+  }
+
+  private struct State: Sendable {
+    var idle: [Int: [Block]] = [:]
+    var statistics = Statistics()
+  }
+
+  private let state = Mutex(State())
+  /// Every block starts on a cache line and a vector register boundary.
+  private static let alignment = 64
+  private static let hugePage = 2 << 20
+
+  package var statistics: Statistics { state.withLock { $0.statistics } }
+
+  package func resetPeak() {
+    state.withLock { $0.statistics.peakBytesInUse = $0.statistics.bytesInUse }
+  }
+
+  /// Gives every idle block back to the system.
+  package func trim() {
+    let blocks = state.withLock { state in
+      defer {
+        state.idle = [:]
+        state.statistics.bytesIdle = 0
+      }
+      return state.idle.values.flatMap { $0 }
+    }
+    for block in blocks { free(block.pointer) }
+  }
+
+  func take(byteCount: Int) -> Block {
+    let capacity = Self.capacity(for: byteCount)
+    let reused: Block? = state.withLock { state in
+      state.statistics.bytesInUse += capacity
+      state.statistics.peakBytesInUse = max(state.statistics.peakBytesInUse, state.statistics.bytesInUse)
+      guard let block = state.idle[capacity]?.popLast() else {
+        state.statistics.systemAllocations += 1
+        return nil
+      }
+      state.statistics.bytesIdle -= capacity
+      return block
+    }
+    if let reused { return reused }
+    var pointer: UnsafeMutableRawPointer?
+    let alignment = capacity >= Self.hugePage ? Self.hugePage : Self.alignment
+    let status = posix_memalign(&pointer, alignment, capacity)
+    guard status == 0, let pointer else {
+      checkFailed("Storage: the system has no \(capacity) bytes for a tensor", file: #fileID, line: #line)
+    }
+    #if os(Linux)
+      // Fewer and larger pages: activations are walked end to end.
+      if capacity >= Self.hugePage { madvise(pointer, capacity, MADV_HUGEPAGE) }
+    #endif
+    return Block(pointer: pointer, capacity: capacity)
+  }
+
+  func give(_ block: Block) {
+    state.withLock { state in
+      state.idle[block.capacity, default: []].append(block)
+      state.statistics.bytesInUse -= block.capacity
+      state.statistics.bytesIdle += block.capacity
+    }
+  }
+
+  /// Rounds up to one of eight steps per doubling: at most an eighth is wasted, and near sizes share blocks.
+  static func capacity(for byteCount: Int) -> Int {
+    let least = max(byteCount, alignment)
+    let step = max(alignment, (1 << (Int.bitWidth - 1 - least.leadingZeroBitCount)) / 8)
+    return (least + step - 1) / step * step
+  }
+}
