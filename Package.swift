@@ -35,12 +35,14 @@ let bytes: [Target] = [
 
 let imaging: [Target] = [
   .target(name: "Volumes", dependencies: ["TensorCore", "CNIfTI", "CZlib"]),
+  .target(name: "Plotting", dependencies: ["CCairo"]),
   .target(name: "Datasets", dependencies: [orderedCollections]),
   .target(
     name: "Preprocessing",
     dependencies: ["Volumes", "Datasets", "HDF5Files", "TensorCore"]),
   .target(name: "Planning", dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
   .target(name: "Augmentation", dependencies: ["Volumes", "TensorCore"]),
+  .target(name: "SyntheticData", dependencies: ["Volumes", "Datasets", "TensorCore"]),
 ]
 
 let workflows: [Target] = [
@@ -56,13 +58,13 @@ let workflows: [Target] = [
     name: "Training",
     dependencies: [
       "Augmentation", "Inference", "Evaluation", "Preprocessing", "ModelFormats", "NeuralNetworks",
-      "Autograd", "Datasets", "Volumes", "TensorCore", "CCairo", logging,
+      "Autograd", "Datasets", "Volumes", "TensorCore", "Plotting", logging,
     ]),
   .target(
     name: "Commands",
     dependencies: [
-      "Training", "Inference", "Evaluation", "Planning", "Preprocessing", "Datasets", "Volumes",
-      "TensorCore", argumentParser, logging,
+      "Training", "Inference", "Evaluation", "Planning", "SyntheticData", "Preprocessing",
+      "Plotting", "Datasets", "Volumes", "TensorCore", argumentParser, logging,
     ]),
 ]
 
@@ -116,6 +118,8 @@ let package = Package(
     tests("HDF5Files"),
     tests("ModelFormats"),
     tests("Volumes", ["HDF5Files"]),
+    tests("Plotting"),
+    tests("SyntheticData"),
     tests("Datasets"),
     tests("Preprocessing", ["HDF5Files"]),
     tests("Planning"),

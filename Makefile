@@ -1,0 +1,44 @@
+# make setup   installs the system libraries (or prints the one command to run)
+# make build   builds everything, optimised
+# make test    builds and runs all tests
+# make demo    data set -> plan -> train -> predict -> evaluate -> pictures, in a few minutes
+# make bench   times the workloads (WORKLOAD=name for one)
+# make lint    checks the format of every Swift file
+# make install puts the commands into PREFIX/bin
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+DEMO ?= demo-run
+PACKAGES := libopenblas-dev libnifti-dev libhdf5-dev zlib1g-dev libcairo2-dev fonts-dejavu-core pkg-config
+PROGRAM := .build/release/nnunet
+COMMANDS = $(shell $(PROGRAM) --list-commands)
+
+.PHONY: setup build test demo bench lint install clean
+
+setup:
+	@Scripts/setup.sh $(PACKAGES)
+
+build: setup
+	swift build -c release
+
+# Optimised, because unoptimised kernels are too slow to test on real networks.
+test: setup
+	Scripts/test.sh
+
+demo: build
+	Scripts/demo.sh $(DEMO)
+
+bench: setup
+	swift run -c release nnunet-bench $(if $(WORKLOAD),--workload $(WORKLOAD))
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+
+install: build
+	install -d $(PREFIX)/bin
+	install -m 755 $(PROGRAM) $(PREFIX)/bin/nnunet
+	for name in $(COMMANDS); do ln -sf nnunet $(PREFIX)/bin/$$name; done
+
+clean:
+	swift package clean
+	rm -rf $(DEMO)
