@@ -1,0 +1,57 @@
+import Foundation
+
+/// Reads images and segmentations of some file formats, and writes segmentations that lie on the image's grid.
+///
+/// nnU-Net: `nnunetv2/imageio/base_reader_writer.py`.
+public protocol ImageReaderWriter: Sendable {
+  /// nnU-Net's class name, as in `image_reader_writer` of plans.json.
+  static var name: String { get }
+  /// The file endings that select this reader, each with its dot, in lower case.
+  static var fileEndings: [String] { get }
+
+  /// Reads the channels of one image, one or several from each file, as float32 `[C, Z, Y, X]`.
+  func readImages(_ files: [URL]) throws -> (VoxelGrid<Float>, ImageProperties)
+  /// Reads a label map `[1, Z, Y, X]`.
+  func readSegmentation(_ file: URL) throws -> (VoxelGrid<Int16>, ImageProperties)
+  /// Writes a label map `[1, Z, Y, X]` with the geometry in `properties`: uint8 if every label is below 255, otherwise
+  /// uint16. The file appears whole or not at all.
+  func writeSegmentation(_ segmentation: VoxelGrid<Int16>, to file: URL, properties: ImageProperties) throws
+}
+
+extension ImageReaderWriter {
+  /// See the static `name`.
+  public var name: String { Self.name }
+}
+
+/// Chooses readers by name or by file ending.
+public enum ReaderWriters {
+  private static let all: [any ImageReaderWriter] = [SimpleITKReaderWriter(), NibabelReaderWriter()]
+
+  /// The reader for a data set: the one that `overwriteName` names if this program has it, otherwise the first that
+  /// knows the file ending.
+  ///
+  /// nnU-Net: `determine_reader_writer_from_dataset_json`.
+  /// - Parameters:
+  ///   - fileEnding: `file_ending` of dataset.json.
+  ///   - overwriteName: `overwrite_image_reader_writer` of dataset.json or `image_reader_writer` of plans.json.
+  public static func choose(fileEnding: String, overwriteName: String?) throws -> any ImageReaderWriter {
+    if let overwriteName, let reader = all.first(where: { $0.name == overwriteName }) { return reader }
+    let ending = fileEnding.lowercased()
+    if let reader = all.first(where: { type(of: $0).fileEndings.contains(ending) }) { return reader }
+    throw ImageError.unknownReader(
+      name: "file ending \(fileEnding)", known: all.flatMap { type(of: $0).fileEndings }.sorted())
+  }
+
+  /// The reader with nnU-Net's class name `name`.
+  public static func named(_ name: String) throws -> any ImageReaderWriter {
+    guard let reader = all.first(where: { $0.name == name }) else {
+      throw ImageError.unknownReader(name: name, known: all.map(\.name))
+    }
+    return reader
+  }
+}
+
+/// Whether two lists of numbers agree as numpy's `allclose` has it (relative 1e-5, absolute 1e-8).
+package func allClose(_ a: [Double], _ b: [Double]) -> Bool {
+  a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) <= 1e-8 + 1e-5 * abs($1) }
+}
