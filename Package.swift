@@ -53,7 +53,8 @@ let workflows: [Target] = [
       "TensorCore", logging,
     ]),
   .target(
-    name: "Evaluation", dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
+    name: "Evaluation",
+    dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore", "Archives"]),
   .target(
     name: "Training",
     dependencies: [
@@ -124,8 +125,8 @@ let package = Package(
     tests("Preprocessing", ["HDF5Files"]),
     tests("Planning"),
     tests("Augmentation", ["HDF5Files"]),
-    tests("Inference"),
-    tests("Evaluation"),
+    tests("Inference", ["HDF5Files"]),
+    tests("Evaluation", ["HDF5Files"]),
     tests("Training"),
     tests("Commands"),
     .testTarget(name: "ArchitectureTests"),
