@@ -1,0 +1,24 @@
+import Foundation
+import Synchronization
+
+/// Whether the user asked the program to stop: Ctrl-C (SIGINT) or SIGTERM.
+///
+/// The first signal asks for an orderly end; a second one ends the process at once, as without this.
+public enum InterruptRequest {
+  private static let requested = Atomic<Bool>(false)
+
+  /// Starts listening for the two signals. Safe to call more than once.
+  public static func install() {
+    for number in [SIGINT, SIGTERM] {
+      var action = sigaction()
+      action.__sigaction_handler.sa_handler = { number in
+        InterruptRequest.requested.store(true, ordering: .relaxed)
+        // A second signal finds the default handler.
+        signal(number, SIG_DFL)
+      }
+      sigaction(number, &action, nil)
+    }
+  }
+
+  public static var isPending: Bool { requested.load(ordering: .relaxed) }
+}
