@@ -19,8 +19,8 @@ public struct TrainingCheckpoint: Sendable {
   /// Spatial axes, from 0, along which prediction may mirror; `nil` for none.
   public var inferenceAllowedMirroringAxes: [Int]?
   public var networkWeights: [(name: String, value: Tensor)]
-  /// Names under which a weight is also known, each with the name it is stored under.
-  public var aliases: [(name: String, target: String)]
+  /// Names under which PyTorch also lists a weight, each with the name it is stored under.
+  public var aliases: [String: String]
   /// Momentum buffers by parameter name; parameters that never had a gradient have none.
   public var optimizerState: [(name: String, value: Tensor)]
   public var generators: [String: RandomGenerator]
@@ -30,7 +30,7 @@ public struct TrainingCheckpoint: Sendable {
   public init(
     trainerName: String, configuration: String, currentEpoch: Int, currentIteration: Int = 0,
     lossesOfCurrentEpoch: [Float] = [], bestEMA: Double?, inferenceAllowedMirroringAxes: [Int]?,
-    networkWeights: [(name: String, value: Tensor)], aliases: [(name: String, target: String)],
+    networkWeights: [(name: String, value: Tensor)], aliases: [String: String],
     optimizerState: [(name: String, value: Tensor)], generators: [String: RandomGenerator],
     logging: [String: [[Double]]]
   ) {
@@ -77,7 +77,7 @@ extension TrainingCheckpoint {
       }
       let weights = try root.createGroup("network_weights")
       try Self.write(networkWeights, to: weights)
-      for (name, target) in aliases { try weights.createAlias(name, of: target) }
+      for (name, target) in aliases.sorted(by: { $0.key < $1.key }) { try weights.createAlias(name, of: target) }
       try Self.write(optimizerState, to: root.createGroup("optimizer_state"))
       let states = try root.createGroup("generators")
       for (name, generator) in generators.sorted(by: { $0.key < $1.key }) {
@@ -96,17 +96,27 @@ extension TrainingCheckpoint {
   }
 
   private static func write(_ tensors: [(name: String, value: Tensor)], to group: HDF5Group) throws {
+    let storage = HDF5Storage(checksum: true)
     for (name, value) in tensors {
-      try value.withElements(as: Float.self) {
-        try group.write(name, $0, shape: value.shape.extents, storage: HDF5Storage(compression: nil, checksum: true))
+      let shape = value.shape.extents
+      switch value.elementType {
+      case .float32:
+        try value.withElements(as: Float.self) { try group.write(name, $0, shape: shape, storage: storage) }
+      case .int16: try value.withElements(as: Int16.self) { try group.write(name, $0, shape: shape, storage: storage) }
+      case .uint8: try value.withElements(as: UInt8.self) { try group.write(name, $0, shape: shape, storage: storage) }
+      case .uint64:
+        // Counters of batches, which PyTorch keeps as int64.
+        let counters = value.withElements(as: UInt64.self) { $0.map { Int64(clamping: $0) } }
+        try counters.withUnsafeBufferPointer { try group.write(name, $0, shape: shape, storage: .plain) }
       }
     }
   }
 
   /// Reads a file that `write(to:)` wrote.
   ///
+  /// - Parameter aliases: names that need not be read where the name they stand for is there.
   /// - Throws: `HDF5Error` for a damaged file, `CheckpointError` for one of another program or a later version.
-  public init(contentsOf path: String) throws {
+  public init(contentsOf path: String, aliases: [String: String] = [:]) throws {
     let file = try HDF5File.open(path)
     let root = file.root
     guard root.hasAttribute("format_version") else {
@@ -128,12 +138,12 @@ extension TrainingCheckpoint {
     inferenceAllowedMirroringAxes =
       root.hasAttribute("inference_allowed_mirroring_axes")
       ? try root.attributeArray("inference_allowed_mirroring_axes", as: Int.self).elements : nil
-    networkWeights = try Self.readTensors(root.group("network_weights"))
-    aliases = []
-    optimizerState = try Self.readTensors(root.group("optimizer_state"))
+    networkWeights = try Self.readTensors(root.group("network_weights"), aliases: aliases)
+    self.aliases = aliases
+    optimizerState = try Self.readTensors(root.group("optimizer_state"), aliases: [:])
     let states = try root.group("generators")
     generators = [:]
-    for name in states.names {
+    for name in try states.names {
       let words = try states.read(name, as: UInt64.self).elements
       guard words.count == 2 else {
         throw CheckpointError(
@@ -146,7 +156,7 @@ extension TrainingCheckpoint {
     }
     let curves = try root.group("logging")
     logging = [:]
-    for name in curves.names {
+    for name in try curves.names {
       let array = try curves.read(name, as: Double.self)
       guard array.shape.count == 2 else { continue }
       let width = array.shape[1]
@@ -156,8 +166,12 @@ extension TrainingCheckpoint {
       root.contains("losses_of_current_epoch") ? try root.read("losses_of_current_epoch", as: Float.self).elements : []
   }
 
-  private static func readTensors(_ group: HDF5Group) throws -> [(name: String, value: Tensor)] {
-    try group.names.map { name in
+  private static func readTensors(
+    _ group: HDF5Group, aliases: [String: String]
+  ) throws -> [(name: String, value: Tensor)] {
+    let names = try group.names
+    let present = Set(names)
+    return try names.filter { name in !(aliases[name].map(present.contains) ?? false) }.map { name in
       let array = try group.read(name, as: Float.self)
       return (name, Tensor(array.elements, shape: Shape(array.shape)))
     }
