@@ -1,0 +1,8 @@
+#if defined(__x86_64__)
+#define SIMD_AVX512
+#include "simd_target.h"
+
+#include "convolution_table.inc.h"
+
+SIMD_TARGET_END
+#endif

@@ -1,0 +1,8 @@
+#if defined(__aarch64__)
+#define SIMD_NEON
+#include "simd_target.h"
+
+#include "convolution_table.inc.h"
+
+SIMD_TARGET_END
+#endif

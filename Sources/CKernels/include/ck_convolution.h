@@ -1,0 +1,111 @@
+// Convolution of channels-last float32 volumes: forward, input gradient and weight gradient.
+//
+// Tensors are [batch, z, y, x, channel]; a two-dimensional convolution has depth 1. Weights are in PyTorch's order
+// [output channel, input channel / groups, kz, ky, kx]. A transposed convolution is the input gradient of the
+// convolution whose output it reads.
+//
+// A plan says how the work is cut. The cut depends on the shape alone, never on the number of threads, so results
+// are the same bits for any number of threads. The caller owns every buffer: nothing here allocates.
+#pragma once
+
+#include <stddef.h>
+
+#include "ck_instruction_set.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// A convolution: y[q] = sum over taps t of w[t] * x[q * stride + t * dilation - padding_lower], zero outside x.
+/// Axes are in the order z, y, x. `input` and `output` are free of each other, so the upper padding is implied.
+typedef struct ck_convolution_shape {
+  int batch;
+  int input_channels;
+  int output_channels;
+  int groups;
+  int input[3];
+  int output[3];
+  int kernel[3];
+  int stride[3];
+  int padding_lower[3];
+  int dilation[3];
+} ck_convolution_shape;
+
+typedef enum ck_convolution_pass {
+  CK_CONVOLUTION_FORWARD = 0,
+  CK_CONVOLUTION_INPUT_GRADIENT = 1,
+  CK_CONVOLUTION_WEIGHT_GRADIENT = 2,
+} ck_convolution_pass;
+
+typedef enum ck_convolution_algorithm {
+  /// The faster one of the others for this shape.
+  CK_CONVOLUTION_AUTO = 0,
+  CK_CONVOLUTION_DIRECT = 1,
+  /// Winograd with output tiles of 2 along each axis that has a kernel of 3; falls back to direct where it can't be.
+  CK_CONVOLUTION_WINOGRAD2 = 2,
+  /// Winograd with output tiles of 4.
+  CK_CONVOLUTION_WINOGRAD4 = 4,
+} ck_convolution_algorithm;
+
+/// How one pass over one shape is cut. Only the fields of the first group are for callers.
+typedef struct ck_convolution_plan {
+  /// The algorithm that will run; never CK_CONVOLUTION_AUTO.
+  ck_convolution_algorithm algorithm;
+  /// Floats of the packed weights (forward, input gradient) and the number of packing tasks.
+  ptrdiff_t packed_floats;
+  int pack_tasks;
+  /// Tasks of `run` (forward, input gradient) or `accumulate` (weight gradient), and each task's scratch.
+  int tasks;
+  ptrdiff_t scratch_floats;
+  /// Floats of the partial sums that `accumulate` fills and `reduce` adds (weight gradient), and its tasks.
+  ptrdiff_t partial_floats;
+  int reduce_tasks;
+
+  ck_convolution_shape shape;
+  ck_convolution_pass pass;
+  /// Channels of one group and whole tensors on the side that is read and the side that is written.
+  int source_channels, destination_channels;
+  int source_stride, destination_stride;
+  int source_size[3], destination_size[3];
+  /// Output positions of the largest phase along each axis, and how tasks cut them.
+  int positions[3];
+  int z_block, y_block, z_blocks, y_blocks;
+  int channel_blocks, channel_splits;
+  /// Whether tiles read the tensor itself, a zero-padded copy, or a matrix of patches.
+  int reads_tensor, uses_patches;
+  int slab_low[3], slab_size[3];
+  int patch_stride, run_merged;
+  ptrdiff_t slab_floats, patch_floats;
+  int splits;
+  ptrdiff_t split_floats;
+  /// Winograd: output tile and transform points along each axis, tiles along each axis, tile rows of a task.
+  int tile[3], points[3], tiles[3], tile_rows;
+} ck_convolution_plan;
+
+/// The kernels of one instruction set. Buffers have no alignment requirement beyond that of float, but run faster
+/// when aligned to 64 bytes.
+typedef struct ck_convolution_kernels {
+  void (*plan)(
+      const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm,
+      ck_convolution_plan *plan);
+  /// Task `task` of `plan->pack_tasks`: fills its part of `packed` (forward and input gradient).
+  void (*pack)(const ck_convolution_plan *plan, const float *weights, float *packed, int task);
+  /// Task `task` of `plan->tasks`: forward reads x and writes y, the input gradient reads the gradient of y and
+  /// writes that of x. `bias` has one value for each channel that is written, or is null.
+  void (*run)(
+      const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias,
+      float *destination, float *scratch, int task);
+  /// Task `task` of `plan->tasks`: fills its part of `partials` (weight gradient).
+  void (*accumulate)(
+      const ck_convolution_plan *plan, const float *input, const float *output_gradient, float *partials,
+      float *scratch, int task);
+  /// Task `task` of `plan->reduce_tasks`, after all of `accumulate`: adds partial sums in a fixed order.
+  void (*reduce)(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task);
+} ck_convolution_kernels;
+
+/// The kernels of a level, or of the nearest lower level compiled for this processor family.
+const ck_convolution_kernels *ck_convolution_kernels_for(ck_instruction_set level);
+
+#ifdef __cplusplus
+}
+#endif
