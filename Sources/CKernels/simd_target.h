@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(SIMD_AVX512)
 #define SIMD_WIDTH 16

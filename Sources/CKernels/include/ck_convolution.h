@@ -101,6 +101,8 @@ typedef struct ck_convolution_kernels {
       float *scratch, int task);
   /// Task `task` of `plan->reduce_tasks`, after all of `accumulate`: adds partial sums in a fixed order.
   void (*reduce)(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task);
+  /// Adds up `pixels` contiguous pixels, channel by channel, into `sums`.
+  void (*sum_pixels)(const float *values, ptrdiff_t pixels, ptrdiff_t channels, float *sums);
 } ck_convolution_kernels;
 
 /// The kernels of a level, or of the nearest lower level compiled for this processor family.
