@@ -34,7 +34,7 @@ let bytes: [Target] = [
 ]
 
 let imaging: [Target] = [
-  .target(name: "Volumes", dependencies: ["TensorCore", "CNIfTI", "CZlib"]),
+  .target(name: "Volumes", dependencies: ["TensorCore", "CKernels", "CNIfTI", "CZlib"]),
   .target(name: "Plotting", dependencies: ["CCairo"]),
   .target(name: "Datasets", dependencies: [orderedCollections]),
   .target(

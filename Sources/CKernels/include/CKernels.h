@@ -5,3 +5,4 @@
 #include "ck_convolution.h"
 #include "ck_instruction_set.h"
 #include "ck_pointwise.h"
+#include "ck_resampling.h"
