@@ -33,6 +33,7 @@ public final class Tape: Recorder {
     var isConsumed = false
   }
 
+  public let order = RecorderOrder()
   private let state = Mutex(State())
 
   public init() {}

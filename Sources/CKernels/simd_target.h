@@ -6,9 +6,17 @@
 // SIMD_TARGET_END. The attribute is per function, so no compiler flag is needed.
 #pragma once
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+<<<<<<< HEAD
+=======
+
+#if defined(SIMD_AVX512) || defined(SIMD_AVX2)
+#include <immintrin.h>
+#endif
+>>>>>>> 5512e45 (Add the operations of the spine: arithmetic, reductions, layout, pooling, upsampling, normalisation, dropout, labels, matrix product)
 
 #if defined(SIMD_AVX512)
 #define SIMD_WIDTH 16
@@ -55,4 +63,54 @@ static inline __attribute__((always_inline)) simd_float simd_multiply_add(simd_f
 #else
   return __builtin_elementwise_fma(a, b, c);
 #endif
+}
+
+#define SIMD_INLINE static inline __attribute__((always_inline))
+
+/// The first `count` (1 ... SIMD_WIDTH) floats, zeros behind them; reads no memory beyond.
+SIMD_INLINE simd_float simd_load_partial(const float *source, size_t count) {
+#if defined(SIMD_AVX512)
+  return (simd_float)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), source);
+#elif defined(SIMD_AVX2)
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return (simd_float)_mm256_maskload_ps(source, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes));
+#else
+  simd_float value = {0};
+  for (size_t lane = 0; lane < count; lane++) value[lane] = source[lane];
+  return value;
+#endif
+}
+
+/// Stores the first `count` (1 ... SIMD_WIDTH) lanes and touches no memory beyond.
+SIMD_INLINE void simd_store_partial(float *destination, simd_float value, size_t count) {
+#if defined(SIMD_AVX512)
+  _mm512_mask_storeu_ps(destination, (__mmask16)((1u << count) - 1), (__m512)value);
+#elif defined(SIMD_AVX2)
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(destination, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes), (__m256)value);
+#else
+  for (size_t lane = 0; lane < count; lane++) destination[lane] = value[lane];
+#endif
+}
+
+/// `a` where the mask's lanes are all ones, `b` where they are zero.
+SIMD_INLINE simd_float simd_select(simd_int mask, simd_float a, simd_float b) {
+  return (simd_float)((mask & (simd_int)a) | (~mask & (simd_int)b));
+}
+
+/// The larger of both; NaN if one is.
+SIMD_INLINE simd_float simd_maximum(simd_float a, simd_float b) {
+  return simd_select((a > b) | (a != a), a, b);
+}
+
+/// The smaller of both; NaN if one is.
+SIMD_INLINE simd_float simd_minimum(simd_float a, simd_float b) {
+  return simd_select((a < b) | (a != a), a, b);
+}
+
+/// The sum of the lanes in double precision, in lane order.
+SIMD_INLINE double simd_sum_lanes(simd_float value) {
+  double sum = 0;
+  for (int lane = 0; lane < SIMD_WIDTH; lane++) sum += (double)value[lane];
+  return sum;
 }

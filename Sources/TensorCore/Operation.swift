@@ -34,13 +34,14 @@ extension Operation {
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32] }
   public var isRelabelling: Bool { false }
 
-  /// Applies the operation: evaluated at once, or by the recorder that follows one of the inputs.
+  /// Applies the operation: evaluated at once, or by the latest recorder that follows one of the inputs.
   public func apply(_ inputs: [Tensor]) -> [Tensor] {
-    var outermost: Recording?
+    var latest: (any Recorder)?
     for input in inputs {
-      if let recording = input.recording, recording.depth > outermost?.depth ?? 0 { outermost = recording }
+      guard let recording = input.recording else { continue }
+      if latest.map({ $0.order < recording.recorder.order }) ?? true { latest = recording.recorder }
     }
-    if let outermost { return outermost.recorder.record(self, inputs) }
+    if let latest { return latest.record(self, inputs) }
     return evaluated(inputs, in: .standard)
   }
 

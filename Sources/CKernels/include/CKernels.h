@@ -4,5 +4,9 @@
 
 #include "ck_convolution.h"
 #include "ck_instruction_set.h"
+#include "ck_movement.h"
+#include "ck_normalization.h"
 #include "ck_pointwise.h"
 #include "ck_resampling.h"
+#include "ck_reduction.h"
+#include "ck_softmax.h"

@@ -26,8 +26,3 @@ public struct Reshape: Operation {
     [context.outputGradient.reshaped(to: context.inputShapes[0])]
   }
 }
-
-extension Tensor {
-  /// The same elements under another shape, sharing memory.
-  public func reshaped(to shape: Shape) -> Tensor { Reshape(to: shape)(self) }
-}

@@ -1,0 +1,149 @@
+// Normalisation kernels for one instruction set; see simd_target.h.
+#include "ck_normalization.h"
+
+// Channels go in blocks of up to two vectors whose terms stay in registers while the rows pass by.
+#define CHANNEL_BLOCKS(channels, BODY)                                                        \
+  do {                                                                                        \
+    size_t channel = 0;                                                                       \
+    for (; channel + 2 * SIMD_WIDTH <= channels; channel += 2 * SIMD_WIDTH) BODY(2, channel, SIMD_WIDTH) \
+    for (; channel < channels; channel += SIMD_WIDTH)                                         \
+      if (channels - channel >= SIMD_WIDTH)                                                   \
+        BODY(1, channel, SIMD_WIDTH)                                                          \
+      else                                                                                    \
+        BODY(1, channel, channels - channel)                                                  \
+  } while (0)
+
+SIMD_INLINE simd_float SIMD_NAME(load_lanes)(const float *source, size_t lanes) {
+  return lanes == SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
+}
+
+SIMD_INLINE void SIMD_NAME(store_lanes)(float *destination, simd_float value, size_t lanes) {
+  if (lanes == SIMD_WIDTH)
+    simd_store(destination, value);
+  else
+    simd_store_partial(destination, value, lanes);
+}
+
+SIMD_INLINE void SIMD_NAME(moments_block)(
+    float *sums, float *squares, const float *x, size_t rows, size_t channels, size_t vectors, size_t lanes) {
+  simd_float shift[2], sum[2], square[2];
+  for (size_t v = 0; v < vectors; v++) {
+    shift[v] = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes);
+    sum[v] = square[v] = simd_broadcast(0);
+  }
+  for (size_t row = 0; row < rows; row++, x += channels)
+    for (size_t v = 0; v < vectors; v++) {
+      const simd_float d = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes) - shift[v];
+      sum[v] += d;
+      square[v] = simd_multiply_add(d, d, square[v]);
+    }
+  for (size_t v = 0; v < vectors; v++) {
+    SIMD_NAME(store_lanes)(sums + v * SIMD_WIDTH, sum[v], lanes);
+    SIMD_NAME(store_lanes)(squares + v * SIMD_WIDTH, square[v], lanes);
+  }
+}
+
+static void SIMD_NAME(moments)(float *sums, float *squares, const float *x, size_t rows, size_t channels) {
+#define BODY(vectors, c, lanes) SIMD_NAME(moments_block)(sums + c, squares + c, x + c, rows, channels, vectors, lanes);
+  CHANNEL_BLOCKS(channels, BODY);
+#undef BODY
+}
+
+SIMD_INLINE void SIMD_NAME(apply_block)(
+    float *y, const float *x, size_t rows, size_t channels, ck_normalization_terms terms, size_t c, int activates,
+    float slope, size_t vectors, size_t lanes) {
+  simd_float mean[2], scale[2], offset[2];
+  for (size_t v = 0; v < vectors; v++) {
+    mean[v] = SIMD_NAME(load_lanes)(terms.mean + c + v * SIMD_WIDTH, lanes);
+    scale[v] = SIMD_NAME(load_lanes)(terms.scale + c + v * SIMD_WIDTH, lanes);
+    offset[v] = SIMD_NAME(load_lanes)(terms.offset + c + v * SIMD_WIDTH, lanes);
+  }
+  for (size_t row = 0; row < rows; row++)
+    for (size_t v = 0; v < vectors; v++) {
+      const size_t at = row * channels + c + v * SIMD_WIDTH;
+      simd_float z = simd_multiply_add(SIMD_NAME(load_lanes)(x + at, lanes) - mean[v], scale[v], offset[v]);
+      if (activates) z = simd_select(z > simd_broadcast(0), z, z * slope);
+      SIMD_NAME(store_lanes)(y + at, z, lanes);
+    }
+}
+
+static void SIMD_NAME(apply)(
+    float *y, const float *x, size_t rows, size_t channels, ck_normalization_terms terms, float slope) {
+#define BODY(vectors, c, lanes)                                                                \
+  {                                                                                            \
+    if (slope == 1)                                                                            \
+      SIMD_NAME(apply_block)(y, x, rows, channels, terms, c, 0, slope, vectors, lanes);        \
+    else                                                                                       \
+      SIMD_NAME(apply_block)(y, x, rows, channels, terms, c, 1, slope, vectors, lanes);        \
+  }
+  CHANNEL_BLOCKS(channels, BODY);
+#undef BODY
+}
+
+/// Walks gradient and input together; `result` null means: only the sums.
+SIMD_INLINE void SIMD_NAME(gradient_block)(
+    float *result, float *sums, float *products, const float *gradient, const float *x, size_t rows, size_t channels,
+    ck_normalization_terms terms, const float *constant, const float *linear, size_t c, int activates, float slope,
+    size_t vectors, size_t lanes) {
+  simd_float mean[2], scale[2], offset[2], inverse[2], normalized_offset[2], first[2], second[2];
+  for (size_t v = 0; v < vectors; v++) {
+    const size_t at = c + v * SIMD_WIDTH;
+    mean[v] = SIMD_NAME(load_lanes)(terms.mean + at, lanes);
+    scale[v] = SIMD_NAME(load_lanes)(terms.scale + at, lanes);
+    offset[v] = SIMD_NAME(load_lanes)(terms.offset + at, lanes);
+    inverse[v] = SIMD_NAME(load_lanes)(terms.inverse + at, lanes);
+    normalized_offset[v] = SIMD_NAME(load_lanes)(terms.normalized_offset + at, lanes);
+    first[v] = result ? SIMD_NAME(load_lanes)(constant + at, lanes) : simd_broadcast(0);
+    second[v] = result ? SIMD_NAME(load_lanes)(linear + at, lanes) : simd_broadcast(0);
+  }
+  for (size_t row = 0; row < rows; row++)
+    for (size_t v = 0; v < vectors; v++) {
+      const size_t at = row * channels + c + v * SIMD_WIDTH;
+      const simd_float centred = SIMD_NAME(load_lanes)(x + at, lanes) - mean[v];
+      simd_float g = SIMD_NAME(load_lanes)(gradient + at, lanes);
+      if (activates) {
+        const simd_float z = simd_multiply_add(centred, scale[v], offset[v]);
+        g = simd_select(z > simd_broadcast(0), g, g * slope);
+      }
+      const simd_float normalized = simd_multiply_add(centred, inverse[v], normalized_offset[v]);
+      if (result) {
+        const simd_float rest = simd_multiply_add(normalized, second[v], first[v]);
+        SIMD_NAME(store_lanes)(result + at, simd_multiply_add(g, scale[v], -rest), lanes);
+      } else {
+        first[v] += g;
+        second[v] = simd_multiply_add(g, normalized, second[v]);
+      }
+    }
+  if (!result)
+    for (size_t v = 0; v < vectors; v++) {
+      SIMD_NAME(store_lanes)(sums + c + v * SIMD_WIDTH, first[v], lanes);
+      SIMD_NAME(store_lanes)(products + c + v * SIMD_WIDTH, second[v], lanes);
+    }
+}
+
+static void SIMD_NAME(gradient_sums)(
+    float *sums, float *products, const float *gradient, const float *x, size_t rows, size_t channels,
+    ck_normalization_terms terms, float slope) {
+#define BODY(vectors, c, lanes)                                                                              \
+  SIMD_NAME(gradient_block)(                                                                                 \
+      0, sums, products, gradient, x, rows, channels, terms, 0, 0, c, slope != 1, slope, vectors, lanes);
+  CHANNEL_BLOCKS(channels, BODY);
+#undef BODY
+}
+
+static void SIMD_NAME(gradient)(
+    float *result, const float *gradient, const float *x, size_t rows, size_t channels, ck_normalization_terms terms,
+    const float *constant, const float *linear, float slope) {
+#define BODY(vectors, c, lanes)                                                                                 \
+  SIMD_NAME(gradient_block)(                                                                                    \
+      result, 0, 0, gradient, x, rows, channels, terms, constant, linear, c, slope != 1, slope, vectors, lanes);
+  CHANNEL_BLOCKS(channels, BODY);
+#undef BODY
+}
+
+const ck_normalization_kernels SIMD_NAME(ck_normalization) = {
+    .moments = SIMD_NAME(moments),
+    .apply = SIMD_NAME(apply),
+    .gradient_sums = SIMD_NAME(gradient_sums),
+    .gradient = SIMD_NAME(gradient),
+};

@@ -1,0 +1,26 @@
+/// The sum over axes: short runs in float32, the runs in double precision, in an order that only the shape decides.
+public struct Sum: Operation {
+  private let reduction: ReducedAxes
+
+  public init(over axes: [Int], keepingAxes: Bool) { reduction = ReducedAxes(axes, keepingAxes: keepingAxes) }
+
+  public func shapes(of inputs: [Shape]) -> [Shape] {
+    [reduction.shape(of: inputs[0], name: Self.name)]
+  }
+
+  public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { [reduction.range(of: inputs[0])] }
+
+  public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
+    reduction.evaluate(inputs[0], into: outputs[0], in: context) { source, destination, step in
+      sum(source, into: destination, step, scale: 1, in: context)
+    }
+  }
+
+  public var gradientNeeds: GradientNeeds { GradientNeeds() }
+
+  public func gradients(_ context: GradientContext) -> [Tensor?] {
+    let shape = context.inputShapes[0]
+    let gradient = context.outputGradient.reshaped(to: reduction.keptShape(of: shape))
+    return [Broadcast(to: shape)(gradient)]
+  }
+}
