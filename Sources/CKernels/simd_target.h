@@ -10,13 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-<<<<<<< HEAD
-=======
 
 #if defined(SIMD_AVX512) || defined(SIMD_AVX2)
 #include <immintrin.h>
 #endif
->>>>>>> 5512e45 (Add the operations of the spine: arithmetic, reductions, layout, pooling, upsampling, normalisation, dropout, labels, matrix product)
 
 #if defined(SIMD_AVX512)
 #define SIMD_WIDTH 16
