@@ -33,7 +33,8 @@ public struct DatasetCase: Sendable, Hashable {
 extension DatasetCase {
   /// The cases in a folder of `CASE_0000.ending` files, by identifier in code point order.
   ///
-  /// Files that end otherwise, or whose name has no channel number, are no cases (see ``unrecognizedFiles(in:fileEnding:)``).
+  /// Files that end otherwise, or whose name has no channel number, are no cases
+  /// (see ``unrecognizedFiles(in:fileEnding:)``).
   public static func list(in folder: URL, fileEnding: String) throws -> [DatasetCase] {
     var files: [String: [(channel: Int, name: String)]] = [:]
     for name in try fileNames(in: folder) {

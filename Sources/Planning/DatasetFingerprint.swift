@@ -52,7 +52,7 @@ public struct DatasetFingerprint: Sendable, Equatable {
     let advice = "Extract the fingerprint again"
     guard !spacings.isEmpty, spacings.count == shapesAfterCrop.count else {
       throw root.invalid(
-        "there are \(spacings.count) spacings and \(shapesAfterCrop.count) shapes, but there should be one of each per case",
+        "there are \(spacings.count) spacings and \(shapesAfterCrop.count) shapes, but each case should have one of both",
         advice: advice)
     }
     for (index, spacing) in spacings.enumerated()

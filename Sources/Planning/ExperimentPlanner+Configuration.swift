@@ -74,7 +74,7 @@ extension ExperimentPlanner {
       size[axis] -= trialTopology.divisors[axis]
       guard size[axis] > 0 else {
         throw planningError(
-          "\(name): no patch is small enough for a memory target of \(memoryTarget) GB; give a larger -gpu_memory_target"
+          "\(name): no patch is small enough for \(memoryTarget) GB; give a larger -gpu_memory_target"
         )
       }
       topology = NetworkTopology(

@@ -5,8 +5,8 @@ import Volumes
 extension ExperimentPlanner {
   /// Plans a raw data set whose fingerprint is in the preprocessed folder, and writes the plans beside it.
   ///
-  /// Copies `dataset.json` and, if the raw data set has one, `splits_final.json` too. Configurations of an existing plans
-  /// file that this planner doesn't make are kept.
+  /// Copies `dataset.json` and, if the raw data set has one, `splits_final.json` too. Configurations of an existing
+  /// plans file that this planner doesn't make are kept.
   public func planExperiment(datasetName: String, folders: DatasetFolders) throws -> PlannedExperiment {
     let raw = try folders.rawFolder(datasetName)
     let preprocessed = try folders.preprocessedFolder(datasetName)

@@ -112,8 +112,8 @@ extension ExperimentPlanner {
 
   // MARK: Spacing and axes
 
-  /// The target spacing of `3d_fullres` in the file's axis order: the median of each axis, finer along a coarse axis with
-  /// few slices, where the median would blur too much.
+  /// The target spacing of `3d_fullres` in the file's axis order: the median of each axis, finer along a coarse axis
+  /// with few slices, where the median would blur too much.
   func fullResolutionSpacing(_ fingerprint: DatasetFingerprint) throws -> [Double] {
     if let overwriteTargetSpacing {
       guard overwriteTargetSpacing.count == 3, overwriteTargetSpacing.allSatisfy({ $0 > 0 && $0.isFinite }) else {

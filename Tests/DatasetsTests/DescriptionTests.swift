@@ -32,7 +32,8 @@ import Testing
   @Test func regions() throws {
     let description = try Self.description(
       """
-      {"channel_names": {"0": "T1"}, "labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "et": 3, "ignore": 4},
+      {"channel_names": {"0": "T1"}, 
+       "labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "et": 3, "ignore": 4},
        "regions_class_order": [1, 2, 3], "numTraining": 7, "file_ending": ".nii.gz"}
       """)
     let manager = try LabelManager(description)
