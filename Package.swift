@@ -115,7 +115,7 @@ let package = Package(
     tests("TensorCore"),
     tests("Autograd"),
     tests("NeuralNetworks", ["Datasets", "HDF5Files"]),
-    tests("Archives"),
+    tests("Archives", ["HDF5Files"]),
     tests("HDF5Files"),
     tests("ModelFormats", ["HDF5Files"]),
     tests("Volumes", ["HDF5Files"]),
