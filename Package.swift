@@ -117,7 +117,7 @@ let package = Package(
     tests("NeuralNetworks", ["Datasets", "HDF5Files"]),
     tests("Archives", ["HDF5Files"]),
     tests("HDF5Files"),
-    tests("ModelFormats", ["HDF5Files"]),
+    tests("ModelFormats", ["Archives", "HDF5Files"]),
     tests("Volumes", ["HDF5Files"]),
     tests("Plotting"),
     tests("SyntheticData", ["Datasets", "Volumes"]),
