@@ -1,0 +1,64 @@
+import TensorCore
+
+/// A convolution with PyTorch's parameters: `weight` `[O, I, kz, ky, kx]` and, optionally, `bias` `[O]`.
+public struct ConvolutionLayer: Module {
+  public let inputFeatures: Int
+  public let outputFeatures: Int
+  public let kernelSize: [Int]
+  public let stride: [Int]
+  let geometry: ConvolutionGeometry
+  let weight: ParameterReference
+  let bias: ParameterReference?
+
+  /// Pads by `(kernel - 1) / 2` on both sides.
+  init(
+    _ name: String, inputFeatures: Int, outputFeatures: Int, kernelSize: [Int], stride: [Int], hasBias: Bool,
+    layout: inout ParameterLayout
+  ) {
+    self.inputFeatures = inputFeatures
+    self.outputFeatures = outputFeatures
+    self.kernelSize = kernelSize
+    self.stride = stride
+    geometry = ConvolutionGeometry(stride: stride, padding: kernelSize.map { ($0 - 1) / 2 })
+    let fanIn = inputFeatures * kernelSize.reduce(1, *)
+    weight = layout.add(
+      name + ".weight", Shape([outputFeatures, inputFeatures] + kernelSize),
+      .kaimingNormal(fanIn: fanIn, negativeSlope: initialSlope))
+    bias = hasBias ? layout.add(name + ".bias", [outputFeatures], .constant(0)) : nil
+  }
+
+  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
+    input.convolved(with: context[weight], bias: bias.map { context[$0] }, geometry)
+  }
+}
+
+/// A transposed convolution whose kernel is its stride, without padding: `weight` `[I, O, kz, ky, kx]`, `bias` `[O]`.
+public struct UpsamplingLayer: Module {
+  public let inputFeatures: Int
+  public let outputFeatures: Int
+  public let stride: [Int]
+  let weight: ParameterReference
+  let bias: ParameterReference?
+
+  init(
+    _ name: String, inputFeatures: Int, outputFeatures: Int, stride: [Int], hasBias: Bool,
+    layout: inout ParameterLayout
+  ) {
+    self.inputFeatures = inputFeatures
+    self.outputFeatures = outputFeatures
+    self.stride = stride
+    // PyTorch takes the second axis for the inputs, which for transposed weights are the outputs.
+    let fanIn = outputFeatures * stride.reduce(1, *)
+    weight = layout.add(
+      name + ".weight", Shape([inputFeatures, outputFeatures] + stride),
+      .kaimingNormal(fanIn: fanIn, negativeSlope: initialSlope))
+    bias = hasBias ? layout.add(name + ".bias", [outputFeatures], .constant(0)) : nil
+  }
+
+  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
+    input.upsampled(with: context[weight], bias: bias.map { context[$0] }, stride: stride)
+  }
+}
+
+/// The slope nnU-Net initialises for, whatever the activation is.
+private let initialSlope: Float = 0.01

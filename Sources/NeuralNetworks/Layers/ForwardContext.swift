@@ -1,0 +1,46 @@
+import TensorCore
+
+/// What a forward pass depends on besides its input, and what it leaves besides its output.
+///
+/// Networks are pure functions of (input, parameters, mode, generator): nothing is global and nothing is kept in them.
+public struct ForwardContext: Sendable {
+  public enum Mode: Hashable, Sendable {
+    /// Dropout drops, batch normalization uses and records the batch's statistics.
+    case training
+    /// Dropout is the identity, batch normalization uses running statistics.
+    case evaluation
+  }
+
+  /// Followed by a tape where gradients are wanted.
+  public let parameters: ParameterSet
+  public let mode: Mode
+  /// Where dropout draws its masks; moved on by every draw.
+  public var generator: RandomGenerator
+  /// New values of buffers, in the order of computation; the caller applies them when the step succeeded.
+  public private(set) var bufferUpdates: [BufferUpdate] = []
+  /// Factors `[N, C]` to use instead of drawing, by the dropout layer's name.
+  package var recordedDropoutFactors: [String: Tensor] = [:]
+
+  public init(parameters: ParameterSet, mode: Mode, generator: RandomGenerator) {
+    self.parameters = parameters
+    self.mode = mode
+    self.generator = generator
+  }
+
+  /// A context that draws nothing and records nothing.
+  public static func evaluation(_ parameters: ParameterSet) -> ForwardContext {
+    ForwardContext(parameters: parameters, mode: .evaluation, generator: RandomGenerator(seed: 0))
+  }
+
+  package subscript(reference: ParameterReference) -> Tensor { parameters[reference] }
+
+  mutating func update(_ reference: ParameterReference, to value: Tensor) {
+    bufferUpdates.append(BufferUpdate(reference: reference, value: value))
+  }
+}
+
+/// A function of activations with parameters that it finds in the context.
+public protocol Module: Sendable {
+  /// - Parameter input: channels-last, `[N, Z, Y, X, C]` or `[N, Y, X, C]`.
+  func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor
+}
