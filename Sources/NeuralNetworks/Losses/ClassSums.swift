@@ -1,0 +1,130 @@
+import TensorCore
+
+/// For a map `p` `[N, spatial, K]` and a target `y`, over the voxels that count, three sums `[N, K]`:
+/// `sum(p * y)`, `sum(p)` and `sum(y)`.
+///
+/// Everything soft Dice and cross-entropy need, in one pass and without a one-hot tensor. Sums are in Double.
+public struct ClassSums: Operation {
+  public var target: TargetKind
+
+  public init(target: TargetKind) { self.target = target }
+
+  public func shapes(of inputs: [Shape]) -> [Shape] {
+    target.check(inputs[1], logits: inputs[0], operation: "ClassSums")
+    return [Shape](repeating: [inputs[0][0], inputs[0].channels], count: 3)
+  }
+
+  public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] {
+    let sums = ShapeRange([inputs[0][0], inputs[0][inputs[0].rank - 1]])
+    return [sums, sums, sums]
+  }
+
+  public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32, .float32, .float32] }
+
+  public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
+    let shape = inputs[0].shape
+    let (samples, classes) = (shape[0], shape.channels)
+    guard samples * classes > 0 else { return }
+    let voxels = shape.count / (samples * classes)
+    let map = inputs[0].floats
+    let elements = TargetElements(target, inputs[1])
+    let chunks = voxelChunkCount(samples: samples, voxelsPerSample: voxels)
+    context.withScratch(byteCount: chunks * 3 * classes * 8) { memory in
+      let partial = memory.assumingMemoryBound(to: Double.self)
+      forEachVoxelChunk(samples: samples, voxelsPerSample: voxels, in: context.pool) { chunk, _, range in
+        let shared = partial + chunk * 3 * classes
+        let (all, own) = (shared + classes, shared + 2 * classes)
+        shared.update(repeating: 0, count: 3 * classes)
+        elements.forEachCounted(range, classCount: classes) { voxel, label in
+          let values = map + voxel * classes
+          for k in 0..<classes { all[k] += Double(values[k]) }
+          shared[label] += Double(values[label])
+          own[label] += 1
+        } region: { voxel, value in
+          let values = map + voxel * classes
+          for k in 0..<classes {
+            let y = Double(value(k))
+            shared[k] += Double(values[k]) * y
+            all[k] += Double(values[k])
+            own[k] += y
+          }
+        }
+      }
+      for sample in 0..<samples {
+        for (kind, output) in outputs.enumerated() {
+          for k in 0..<classes {
+            var sum = 0.0
+            for chunk in sample * chunks / samples..<(sample + 1) * chunks / samples {
+              sum += partial[(chunk * 3 + kind) * classes + k]
+            }
+            output.floats[sample * classes + k] = Float(sum)
+          }
+        }
+      }
+    }
+  }
+
+  public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [1]) }
+
+  public func gradients(_ context: GradientContext) -> [Tensor?] {
+    let shape = context.inputShapes[0]
+    let zeros = Tensor(zeros: context.outputShapes[0])
+    guard context.outputGradients[0] != nil || context.outputGradients[1] != nil else { return [nil, nil] }
+    return [
+      ClassSumsAdjoint(target: target, shape: shape)(
+        context.outputGradients[0] ?? zeros, context.outputGradients[1] ?? zeros, context.input(1)), nil,
+    ]
+  }
+}
+
+/// The gradient of `ClassSums`: from `a`, `b` `[N, K]` and a target the map `a * y + b` `[N, spatial, K]`, zero at
+/// voxels that do not count. Linear in `a` and `b`, so its own gradient is `ClassSums` again.
+public struct ClassSumsAdjoint: Operation {
+  public var target: TargetKind
+  /// Of the map.
+  public var shape: Shape
+
+  public init(target: TargetKind, shape: Shape) {
+    self.target = target
+    self.shape = shape
+  }
+
+  public func shapes(of inputs: [Shape]) -> [Shape] {
+    target.check(inputs[2], logits: shape, operation: "ClassSumsAdjoint")
+    check(
+      inputs[0] == [shape[0], shape.channels] && inputs[1] == inputs[0],
+      "ClassSumsAdjoint: sums for \(shape) have shape [\(shape[0]), \(shape.channels)], got \(inputs[0]), \(inputs[1])")
+    return [shape]
+  }
+
+  public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { [ShapeRange(shape)] }
+
+  public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
+    let (samples, classes) = (shape[0], shape.channels)
+    guard shape.count > 0 else { return }
+    let result = outputs[0].floats
+    let elements = TargetElements(target, inputs[2])
+    let (shared, all) = (inputs[0].floats, inputs[1].floats)
+    forEachVoxelChunk(
+      samples: samples, voxelsPerSample: shape.count / (samples * classes), in: context.pool
+    ) { _, sample, range in
+      (result + range.lowerBound * classes).update(repeating: 0, count: range.count * classes)
+      let (a, b) = (shared + sample * classes, all + sample * classes)
+      elements.forEachCounted(range, classCount: classes) { voxel, label in
+        let values = result + voxel * classes
+        for k in 0..<classes { values[k] = b[k] }
+        values[label] += a[label]
+      } region: { voxel, value in
+        let values = result + voxel * classes
+        for k in 0..<classes { values[k] = a[k] * value(k) + b[k] }
+      }
+    }
+  }
+
+  public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [2]) }
+
+  public func gradients(_ context: GradientContext) -> [Tensor?] {
+    let sums = ClassSums(target: target).apply([context.outputGradient, context.input(2)])
+    return [sums[0], sums[1], nil]
+  }
+}
