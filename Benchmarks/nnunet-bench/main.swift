@@ -1,1 +1,1 @@
-print("placeholder")
+BenchCommand.main()

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Foundation
+import TensorCore
+
+/// Times workloads and prints one JSON object a line.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nnunet-bench",
+    abstract: "Times the workloads of docs/benchmarks.md and checks that their results are finite.",
+    discussion: "Without --workload it runs all of them, each in a process of its own, so that peak memory is its own.")
+
+  enum Mode: String, ExpressibleByArgument, CaseIterable {
+    case eager
+  }
+
+  @Option(help: "The workload to run; give it several times for several. Names: \(workloadNames).")
+  var workload: [String] = []
+
+  @Option(help: "How to evaluate.")
+  var mode: Mode = .eager
+
+  @Option(help: "Threads; by default nnUNet_num_threads, or the processors this process may use.")
+  var threads: Int?
+
+  @Option(help: "Timed runs of each workload, after one that is not timed.")
+  var runs = 3
+
+  @Flag(help: "Print JSON; without it, a table.")
+  var json = false
+
+  func validate() throws {
+    for name in workload where !workloads.contains(where: { $0.name == name }) {
+      throw ValidationError("there is no workload '\(name)'; there are \(workloadNames)")
+    }
+    if let threads, threads < 1 { throw ValidationError("--threads takes a positive number") }
+    if runs < 1 { throw ValidationError("--runs takes a positive number") }
+  }
+
+  func run() throws {
+    // Before anything touches the shared worker pool.
+    if let threads { setenv("nnUNet_num_threads", "\(threads)", 1) }
+    let names = workload.isEmpty ? workloads.map(\.name) : workload
+    if names.count == 1, let only = workloads.first(where: { $0.name == names[0] }) {
+      try report(only.measure(runs: runs, mode: mode.rawValue))
+      return
+    }
+    var failed = false
+    for name in names {
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+      process.arguments =
+        ["--workload", name, "--mode", mode.rawValue, "--runs", "\(runs)"]
+        + (threads.map { ["--threads", "\($0)"] } ?? []) + (json ? ["--json"] : [])
+      try process.run()
+      process.waitUntilExit()
+      failed = failed || process.terminationStatus != 0
+    }
+    if failed { throw ExitCode.failure }
+  }
+
+  private func report(_ measurements: [Measurement]) {
+    for measurement in measurements { print(json ? measurement.json : measurement.text) }
+  }
+}
+
+private let workloadNames = workloads.map(\.name).joined(separator: ", ")
