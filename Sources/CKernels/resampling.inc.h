@@ -201,10 +201,67 @@ static void SIMD_NAME(update_maximum)(const float *restrict values, float *restr
   }
 }
 
+/// exp(x) to about one unit in the last place, for x <= 88; 0 below -87. Cephes' expf (Moshier).
+static inline __attribute__((always_inline)) float SIMD_NAME(exponential)(float x) {
+  float clamped = x < -87.0f ? -87.0f : x;
+  // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+  float n = (clamped * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+  float r = clamped - n * 0.693359375f - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  int32_t bits = ((int32_t)n + 127) << 23;
+  float scale;
+  __builtin_memcpy(&scale, &bits, 4);
+  return x < -87.0f ? 0.0f : p * scale;
+}
+
+static void SIMD_NAME(softmax)(float *values, size_t channels, size_t stride, size_t count) {
+  enum { block = 256 };
+  float largest[block], sum[block];
+  for (size_t first = 0; first < count; first += block) {
+    size_t width = count - first < block ? count - first : block;
+    for (size_t i = 0; i < width; i++) {
+      largest[i] = values[first + i];
+      sum[i] = 0;
+    }
+    for (size_t c = 1; c < channels; c++) {
+      const float *restrict row = values + c * stride + first;
+      for (size_t i = 0; i < width; i++) largest[i] = row[i] > largest[i] ? row[i] : largest[i];
+    }
+    for (size_t c = 0; c < channels; c++) {
+      float *restrict row = values + c * stride + first;
+      for (size_t i = 0; i < width; i++) {
+        row[i] = SIMD_NAME(exponential)(row[i] - largest[i]);
+        sum[i] += row[i];
+      }
+    }
+    for (size_t c = 0; c < channels; c++) {
+      float *restrict row = values + c * stride + first;
+      for (size_t i = 0; i < width; i++) row[i] /= sum[i];
+    }
+  }
+}
+
+static void SIMD_NAME(sigmoid)(float *values, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    float magnitude = values[i] < 0 ? -values[i] : values[i];
+    // Of the negative magnitude, so that nothing overflows.
+    float power = SIMD_NAME(exponential)(-magnitude);
+    values[i] = (values[i] < 0 ? power : 1.0f) / (1.0f + power);
+  }
+}
+
 const ck_resampling_kernels SIMD_NAME(ck_resampling) = {
     .columns = SIMD_NAME(columns),
     .rows = SIMD_NAME(rows),
     .extrema = SIMD_NAME(extrema),
     .round_to_half = SIMD_NAME(round_to_half),
     .update_maximum = SIMD_NAME(update_maximum),
+    .softmax = SIMD_NAME(softmax),
+    .sigmoid = SIMD_NAME(sigmoid),
 };

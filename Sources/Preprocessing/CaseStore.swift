@@ -52,7 +52,11 @@ public enum CaseStoreError: Error, CustomStringConvertible {
 
 extension CaseStore {
   /// Writes a case; an older one of the same name is replaced in one step.
-  public static func write(_ item: PreprocessedCase, identifier: String, to folder: URL) throws {
+  /// - Parameter signature: what the case was made from and how; kept in the file for those who ask whether it is
+  ///   still up to date.
+  public static func write(
+    _ item: PreprocessedCase, identifier: String, to folder: URL, signature: String? = nil
+  ) throws {
     let json = try JSONEncoder().encode(item.properties)
     try HDF5File.create(atomicallyAt: file(identifier, in: folder).path) { file in
       let root = file.root
@@ -77,6 +81,7 @@ extension CaseStore {
         try dataset.setAttribute("labels", entry.labels)
         try dataset.setAttribute("is_tuple", UInt8(entry.isTuple ? 1 : 0))
       }
+      if let signature { try root.setAttribute("signature", signature) }
       // Last: a file without properties is an incomplete one.
       try root.setAttribute("properties", String(decoding: json, as: UTF8.self))
     }
@@ -182,6 +187,13 @@ extension CaseStore {
       to: BoundingBox(
         lower: zip(box.lower, inside.lower).map { $0 - $1 }, upper: zip(box.upper, inside.lower).map { $0 - $1 }),
       padding: padding)
+  }
+
+  /// The signature that a case was written with.
+  package static func signature(of identifier: String, in folder: URL) -> String? {
+    let path = file(identifier, in: folder).path
+    guard FileManager.default.fileExists(atPath: path), let root = try? HDF5File.open(path).root else { return nil }
+    return root.hasAttribute("signature") ? try? root.attribute("signature", as: String.self) : nil
   }
 
   /// Whether a case's file is whole: it has its properties, and its data are of the shape they say.

@@ -11,6 +11,8 @@ public protocol ImageReaderWriter: Sendable {
 
   /// Reads the channels of one image, one or several from each file, as float32 `[C, Z, Y, X]`.
   func readImages(_ files: [URL]) throws -> (VoxelGrid<Float>, ImageProperties)
+  /// Reads only what the file's header says: the shape `[C, Z, Y, X]` and the properties that `readImages` would give.
+  func readProperties(_ file: URL) throws -> (shape: [Int], properties: ImageProperties)
   /// Reads a label map `[1, Z, Y, X]`.
   func readSegmentation(_ file: URL) throws -> (VoxelGrid<Int16>, ImageProperties)
   /// Writes a label map `[1, Z, Y, X]` with the geometry in `properties`: uint8 if every label is below 255, otherwise

@@ -25,8 +25,7 @@ enum NIfTIFile {
       throw ImageError.truncated(
         file: reader.path, expectedBytes: header.requiredByteCount, foundBytes: NIfTIHeader.byteCount + skipped)
     }
-    let sizes = header.sizes + Array(repeating: 1, count: 4 - header.sizes.count)
-    let grid = try VoxelGrid<Float>(shape: sizes.reversed()) { destination in
+    let grid = try VoxelGrid<Float>(shape: header.gridShape) { destination in
       try fill(destination, header, reader)
     }
     return (grid, header)

@@ -50,6 +50,8 @@ struct NIfTIHeader {
 
   static let byteCount = 348
 
+  /// The shape `[C, Z, Y, X]` of the grid that the voxels make.
+  var gridShape: [Int] { (sizes + Array(repeating: 1, count: 4 - sizes.count)).reversed() }
   var voxelCount: Int { sizes.reduce(1, *) }
   /// How long the unpacked file must be at least.
   var requiredByteCount: Int { dataOffset + voxelCount * dataType.byteCount }

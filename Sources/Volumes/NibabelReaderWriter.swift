@@ -18,12 +18,7 @@ public struct NibabelReaderWriter: ImageReaderWriter {
   public func readImages(_ files: [URL]) throws -> (VoxelGrid<Float>, ImageProperties) {
     let images = try files.map { file in
       let (grid, header) = try NIfTIFile.read(file)
-      guard header.sizes.count == 3 else {
-        throw ImageError.unsupported(
-          file: file.path, found: "\(header.sizes.count) axes", supported: "3-D images, or use SimpleITKIO")
-      }
-      let spacing = header.pixelSizes[0..<3].reversed().map { Double(abs($0)) }
-      return (file: file, grid: grid, spacing: spacing, affine: header.nibabelAffine())
+      return (file: file, grid: grid, spacing: try spacing(header, file), affine: header.nibabelAffine())
     }
     guard let first = images.first else { throw ImageError.noFiles }
     for other in images.dropFirst() {
@@ -46,6 +41,21 @@ public struct NibabelReaderWriter: ImageReaderWriter {
     let properties = ImageProperties(
       spacing: first.spacing, nibabelStuff: NibabelGeometry(originalAffine: first.affine))
     return (VoxelGrid.stacking(images.map(\.grid)), properties)
+  }
+
+  public func readProperties(_ file: URL) throws -> (shape: [Int], properties: ImageProperties) {
+    let header = try NIfTIFile.readHeader(file)
+    let properties = ImageProperties(
+      spacing: try spacing(header, file), nibabelStuff: NibabelGeometry(originalAffine: header.nibabelAffine()))
+    return (header.gridShape, properties)
+  }
+
+  private func spacing(_ header: NIfTIHeader, _ file: URL) throws -> [Double] {
+    guard header.sizes.count == 3 else {
+      throw ImageError.unsupported(
+        file: file.path, found: "\(header.sizes.count) axes", supported: "3-D images, or use SimpleITKIO")
+    }
+    return header.pixelSizes[0..<3].reversed().map { Double(abs($0)) }
   }
 
   public func readSegmentation(_ file: URL) throws -> (VoxelGrid<Int16>, ImageProperties) {

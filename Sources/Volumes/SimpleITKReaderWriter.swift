@@ -46,6 +46,14 @@ public struct SimpleITKReaderWriter: ImageReaderWriter {
     return (grid, ImageProperties(spacing: Self.arraySpacing(first.geometry.spacing), sitkStuff: first.geometry))
   }
 
+  public func readProperties(_ file: URL) throws -> (shape: [Int], properties: ImageProperties) {
+    let header = try NIfTIFile.readHeader(file)
+    let geometry = try header.simpleITKGeometry(file: file.path)
+    return (
+      header.gridShape, ImageProperties(spacing: Self.arraySpacing(geometry.spacing), sitkStuff: geometry)
+    )
+  }
+
   public func readSegmentation(_ file: URL) throws -> (VoxelGrid<Int16>, ImageProperties) {
     let (grid, properties) = try readImages([file])
     return (try labels(grid, file: file), properties)

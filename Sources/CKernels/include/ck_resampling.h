@@ -42,6 +42,10 @@ typedef struct ck_resampling_kernels {
   void (*round_to_half)(float *values, size_t count);
   /// Where values[i] > best[i]: best[i] = values[i], winner[i] = label.
   void (*update_maximum)(const float *values, float *best, int16_t *winner, int16_t label, size_t count);
+  /// Replaces `count` values of each of `channels` arrays, `stride` values apart, by their softmax over the channels.
+  void (*softmax)(float *values, size_t channels, size_t stride, size_t count);
+  /// values[i] = 1 / (1 + exp(-values[i])).
+  void (*sigmoid)(float *values, size_t count);
 } ck_resampling_kernels;
 
 /// The kernels of the highest level that is compiled in and not above `level`.
