@@ -13,6 +13,9 @@
         BODY(1, channel, channels - channel)                                                  \
   } while (0)
 
+// Rows whose float32 sums are added up before they join the others: rounding stays that of short sums.
+enum { SIMD_NAME(sum_rows) = 32 };
+
 SIMD_INLINE simd_float SIMD_NAME(load_lanes)(const float *source, size_t lanes) {
   return lanes == SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
 }
@@ -31,12 +34,20 @@ SIMD_INLINE void SIMD_NAME(moments_block)(
     shift[v] = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes);
     sum[v] = square[v] = simd_broadcast(0);
   }
-  for (size_t row = 0; row < rows; row++, x += channels)
+  for (size_t row = 0; row < rows;) {
+    const size_t end = rows - row < SIMD_NAME(sum_rows) ? rows : row + SIMD_NAME(sum_rows);
+    simd_float part_sum[2] = {{0}}, part_square[2] = {{0}};
+    for (; row < end; row++, x += channels)
+      for (size_t v = 0; v < vectors; v++) {
+        const simd_float d = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes) - shift[v];
+        part_sum[v] += d;
+        part_square[v] = simd_multiply_add(d, d, part_square[v]);
+      }
     for (size_t v = 0; v < vectors; v++) {
-      const simd_float d = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes) - shift[v];
-      sum[v] += d;
-      square[v] = simd_multiply_add(d, d, square[v]);
+      sum[v] += part_sum[v];
+      square[v] += part_square[v];
     }
+  }
   for (size_t v = 0; v < vectors; v++) {
     SIMD_NAME(store_lanes)(sums + v * SIMD_WIDTH, sum[v], lanes);
     SIMD_NAME(store_lanes)(squares + v * SIMD_WIDTH, square[v], lanes);
@@ -80,6 +91,20 @@ static void SIMD_NAME(apply)(
 #undef BODY
 }
 
+/// The gradient before the activation, and the normalised input in `normalized`.
+SIMD_INLINE simd_float SIMD_NAME(gradient_at)(
+    const float *gradient, const float *x, size_t lanes, simd_float mean, simd_float scale, simd_float offset,
+    simd_float inverse, simd_float normalized_offset, int activates, float slope, simd_float *normalized) {
+  const simd_float centred = SIMD_NAME(load_lanes)(x, lanes) - mean;
+  simd_float g = SIMD_NAME(load_lanes)(gradient, lanes);
+  if (activates) {
+    const simd_float z = simd_multiply_add(centred, scale, offset);
+    g = simd_select(z > simd_broadcast(0), g, g * slope);
+  }
+  *normalized = simd_multiply_add(centred, inverse, normalized_offset);
+  return g;
+}
+
 /// Walks gradient and input together; `result` null means: only the sums.
 SIMD_INLINE void SIMD_NAME(gradient_block)(
     float *result, float *sums, float *products, const float *gradient, const float *x, size_t rows, size_t channels,
@@ -96,24 +121,30 @@ SIMD_INLINE void SIMD_NAME(gradient_block)(
     first[v] = result ? SIMD_NAME(load_lanes)(constant + at, lanes) : simd_broadcast(0);
     second[v] = result ? SIMD_NAME(load_lanes)(linear + at, lanes) : simd_broadcast(0);
   }
-  for (size_t row = 0; row < rows; row++)
-    for (size_t v = 0; v < vectors; v++) {
-      const size_t at = row * channels + c + v * SIMD_WIDTH;
-      const simd_float centred = SIMD_NAME(load_lanes)(x + at, lanes) - mean[v];
-      simd_float g = SIMD_NAME(load_lanes)(gradient + at, lanes);
-      if (activates) {
-        const simd_float z = simd_multiply_add(centred, scale[v], offset[v]);
-        g = simd_select(z > simd_broadcast(0), g, g * slope);
+  for (size_t row = 0; row < rows;) {
+    const size_t end = rows - row < SIMD_NAME(sum_rows) ? rows : row + SIMD_NAME(sum_rows);
+    simd_float part_sum[2] = {{0}}, part_product[2] = {{0}};
+    for (; row < end; row++)
+      for (size_t v = 0; v < vectors; v++) {
+        const size_t at = row * channels + c + v * SIMD_WIDTH;
+        simd_float normalized;
+        const simd_float g = SIMD_NAME(gradient_at)(
+            gradient + at, x + at, lanes, mean[v], scale[v], offset[v], inverse[v], normalized_offset[v], activates,
+            slope, &normalized);
+        if (result) {
+          const simd_float rest = simd_multiply_add(normalized, second[v], first[v]);
+          SIMD_NAME(store_lanes)(result + at, simd_multiply_add(g, scale[v], -rest), lanes);
+        } else {
+          part_sum[v] += g;
+          part_product[v] = simd_multiply_add(g, normalized, part_product[v]);
+        }
       }
-      const simd_float normalized = simd_multiply_add(centred, inverse[v], normalized_offset[v]);
-      if (result) {
-        const simd_float rest = simd_multiply_add(normalized, second[v], first[v]);
-        SIMD_NAME(store_lanes)(result + at, simd_multiply_add(g, scale[v], -rest), lanes);
-      } else {
-        first[v] += g;
-        second[v] = simd_multiply_add(g, normalized, second[v]);
+    if (!result)
+      for (size_t v = 0; v < vectors; v++) {
+        first[v] += part_sum[v];
+        second[v] += part_product[v];
       }
-    }
+  }
   if (!result)
     for (size_t v = 0; v < vectors; v++) {
       SIMD_NAME(store_lanes)(sums + c + v * SIMD_WIDTH, first[v], lanes);

@@ -41,9 +41,18 @@ public struct RandomGenerator: RandomNumberGenerator, Codable, Hashable, Sendabl
   }
 
   private static func block(key: UInt64, counter: UInt64) -> (UInt64, UInt64) {
-    var (c0, c1): (UInt32, UInt32) = (UInt32(truncatingIfNeeded: counter), UInt32(truncatingIfNeeded: counter >> 32))
-    var (c2, c3): (UInt32, UInt32) = (0, 0)
-    var (k0, k1) = (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
+    let result = philox(
+      counter: (UInt32(truncatingIfNeeded: counter), UInt32(truncatingIfNeeded: counter >> 32), 0, 0),
+      key: (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32)))
+    return (UInt64(result.0) | UInt64(result.1) << 32, UInt64(result.2) | UInt64(result.3) << 32)
+  }
+
+  /// Philox 4x32 with 10 rounds, as Random123 defines it.
+  package static func philox(
+    counter: (UInt32, UInt32, UInt32, UInt32), key: (UInt32, UInt32)
+  ) -> (UInt32, UInt32, UInt32, UInt32) {
+    var (c0, c1, c2, c3) = counter
+    var (k0, k1) = key
     for _ in 0..<10 {
       let a = UInt64(0xD251_1F53) &* UInt64(c0)
       let b = UInt64(0xCD9E_8D57) &* UInt64(c2)
@@ -54,6 +63,6 @@ public struct RandomGenerator: RandomNumberGenerator, Codable, Hashable, Sendabl
       k0 &+= 0x9E37_79B9
       k1 &+= 0xBB67_AE85
     }
-    return (UInt64(c0) | UInt64(c1) << 32, UInt64(c2) | UInt64(c3) << 32)
+    return (c0, c1, c2, c3)
   }
 }
