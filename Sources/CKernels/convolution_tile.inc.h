@@ -45,6 +45,8 @@ typedef struct tile_arguments {
   const float *bias;
   /// Channels of this block that are stored.
   int lanes;
+  /// Whether `tile_channels` overwrites its results instead of adding to them.
+  int replaces;
 } tile_arguments;
 
 ALWAYS_INLINE void tile_store(const tile_arguments *t, const int groups, const int vectors,
@@ -103,7 +105,7 @@ ALWAYS_INLINE void tile_pixels(const tile_arguments *t, const int groups, const 
   tile_store(t, groups, vectors, sums, 0);
 }
 
-/// Slots are contiguous channels of one pixel, steps are pixels; the results are added to what is there.
+/// Slots are contiguous channels of one pixel, steps are pixels; the results are added to what is there, or replace it.
 ALWAYS_INLINE void tile_channels(const tile_arguments *t, const int groups, const int vectors) {
   simd_float sums[TILE_GROUPS][TILE_GROUP][TILE_VECTORS];
   UNROLL for (int g = 0; g < groups; ++g) {
@@ -128,7 +130,11 @@ ALWAYS_INLINE void tile_channels(const tile_arguments *t, const int groups, cons
       source += step_stride;
     }
   }
-  tile_store(t, groups, vectors, sums, 1);
+  if (t->replaces) {
+    tile_store(t, groups, vectors, sums, 0);
+  } else {
+    tile_store(t, groups, vectors, sums, 1);
+  }
 }
 
 #define TILE_INSTANCE(groups, vectors)                                                       \

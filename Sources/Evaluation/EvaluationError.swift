@@ -7,6 +7,7 @@ public enum EvaluationError: Error, Hashable, Sendable, CustomStringConvertible 
   case shapesDiffer(reference: String, referenceShape: [Int], prediction: String, predictionShape: [Int])
   case noLabels
   case allCasesFailed([CaseFailure])
+  case someCasesFailed([CaseFailure])
   case unreadableSummary(file: String, problem: String)
   case unreadableSteps(file: String, problem: String)
   case membersDiffer(folder: String, missing: [String])
@@ -31,6 +32,9 @@ public enum EvaluationError: Error, Hashable, Sendable, CustomStringConvertible 
     case .noLabels: "there is no label or region to evaluate; name at least one"
     case .allCasesFailed(let failures):
       "no case could be evaluated:\n" + failures.map { "  " + $0.description }.joined(separator: "\n")
+    case .someCasesFailed(let failures):
+      "\(failures.count) cases failed, but all are needed:\n"
+        + failures.map { "  " + $0.description }.joined(separator: "\n")
     case .unreadableSummary(let file, let problem): "\(file): not a summary as nnU-Net writes it: \(problem)"
     case .unreadableSteps(let file, let problem):
       "\(file): not a list of postprocessing steps: \(problem); let nnUNetv2_determine_postprocessing write it"

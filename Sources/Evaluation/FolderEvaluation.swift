@@ -74,6 +74,13 @@ public struct FolderEvaluation: Sendable {
   ///   - caseDone: called after every case from any thread, with the numbers of done and of all cases.
   /// - Throws: ``EvaluationError`` if folders or files are missing, or if not a single case could be compared.
   public func run(threads: Int?, caseDone: @Sendable (Int, Int) -> Void) throws -> Result {
+    try run(threads: threads, transform: { $0 }, caseDone: caseDone)
+  }
+
+  /// Compares what `transform` makes of each prediction.
+  func run(
+    threads: Int?, transform: @Sendable (VoxelGrid<Int16>) -> VoxelGrid<Int16>, caseDone: @Sendable (Int, Int) -> Void
+  ) throws -> Result {
     guard !targets.isEmpty else { throw EvaluationError.noLabels }
     let predictions = try fileNames(in: predictionFolder, ending: fileEnding)
     let references = try fileNames(in: referenceFolder, ending: fileEnding)
@@ -88,7 +95,7 @@ public struct FolderEvaluation: Sendable {
       throw EvaluationError.noFiles(folder: predictionFolder.path, ending: fileEnding)
     }
     let outcomes = inParallel(predictions, threads: threads, done: caseDone) { name in
-      try evaluate(name)
+      try evaluate(name, transform)
     }
     var cases: [EvaluationSummary.Case] = []
     var failures: [CaseFailure] = []
@@ -102,7 +109,9 @@ public struct FolderEvaluation: Sendable {
     return Result(summary: EvaluationSummary(targets: targets, cases: cases), failures: failures)
   }
 
-  private func evaluate(_ name: String) throws -> EvaluationSummary.Case {
+  private func evaluate(
+    _ name: String, _ transform: (VoxelGrid<Int16>) -> VoxelGrid<Int16>
+  ) throws -> EvaluationSummary.Case {
     let referenceFile = referenceFolder.appendingPathComponent(name, isDirectory: false)
     let predictionFile = predictionFolder.appendingPathComponent(name, isDirectory: false)
     guard FileManager.default.fileExists(atPath: referenceFile.path) else {
@@ -119,7 +128,7 @@ public struct FolderEvaluation: Sendable {
       predictionFile: predictionFolder.relativePath + "/" + name,
       referenceFile: referenceFolder.relativePath + "/" + name,
       counts: ConfusionCounts.counting(
-        reference: reference, prediction: prediction, of: targets, ignoreLabel: ignoreLabel))
+        reference: reference, prediction: transform(prediction), of: targets, ignoreLabel: ignoreLabel))
   }
 }
 

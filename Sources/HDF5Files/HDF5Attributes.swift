@@ -213,27 +213,25 @@ extension HDF5Object {
     }
   }
 
+  /// Strings are written with a fixed length, so that they lie in checksummed metadata; strings of variable length would
+  /// lie in a heap without checksums.
   private func writeStrings(_ name: String, _ values: [String], isScalar: Bool) throws {
     try HDF5Library.locked {
-      let type = chdf5_string_type(0, true)
+      let length = max(1, values.reduce(0) { max($0, $1.utf8.count) })
+      let type = chdf5_string_type(length, true)
       guard type >= 0 else {
         throw file.error(.cannotWrite, label(name), expected: "a string type", found: HDF5Library.lastMessage())
       }
       defer { _ = H5Tclose(type) }
       var bytes: [UInt8] = []
-      var offsets: [Int] = []
+      bytes.reserveCapacity(length * values.count)
       for value in values {
-        offsets.append(bytes.count)
         bytes.append(contentsOf: value.utf8)
-        bytes.append(0)
+        bytes.append(contentsOf: repeatElement(0, count: length - value.utf8.count))
       }
       try createAttribute(name, type: type, shape: isScalar ? [] : [values.count]) { attribute in
         bytes.withUnsafeBytes { raw in
-          guard let base = raw.baseAddress else { return 0 }
-          let pointers = offsets.map { base + $0 }
-          return pointers.withUnsafeBytes { table in
-            table.baseAddress.map { H5Awrite(attribute, type, $0) } ?? 0
-          }
+          raw.baseAddress.map { H5Awrite(attribute, type, $0) } ?? 0
         }
       }
     }

@@ -104,4 +104,34 @@ import Testing
     let missing = #expect(throws: DatasetError.self) { try field.field("a").field("c") }
     #expect(missing?.kind == .missingKey)
   }
+
+  /// Damaged files give a value or a typed error, and nothing worse.
+  @Test func mutatedTextNeverCrashes() throws {
+    let text = JSONValue.object([
+      "a": [1, -2.5e-7, nil, true, "x\n\u{e9}\u{1F600}"], "b": ["c": [:], "d": [[]]], "n": .number(.nan),
+    ]).text()
+    let original = [UInt8](text.utf8)
+    var state = NumPyRandomState(seed: 5)
+    var refused = 0
+    for _ in 0..<20_000 {
+      var bytes = original
+      for _ in 0..<state.integer(in: 1..<5) {
+        let index = state.integer(in: 0..<bytes.count)
+        switch state.integer(in: 0..<3) {
+        case 0: bytes[index] = UInt8(state.integer(in: 0..<256))
+        case 1: bytes.remove(at: index)
+        default: bytes.insert(bytes[state.integer(in: 0..<bytes.count)], at: index)
+        }
+      }
+      do {
+        let value = try JSONValue(parsing: bytes)
+        // What was read is written and read again to the same text.
+        #expect(try JSONValue(parsing: value.text()).text() == value.text())
+      } catch let error as JSONSyntaxError {
+        #expect(error.line >= 1 && error.column >= 1)
+        refused += 1
+      }
+    }
+    #expect(refused > 1000)
+  }
 }

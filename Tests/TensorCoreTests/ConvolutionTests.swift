@@ -60,6 +60,23 @@ import Testing
   }
 
   @Test(arguments: ConvolutionCase.all)
+  func winogradAgreesWithReference(_ test: ConvolutionCase) {
+    check(test, algorithm: .winograd2, tolerance: 5e-6)
+    check(test, algorithm: .winograd4, tolerance: 2e-5)
+    check(test, algorithm: .auto, tolerance: 2e-5)
+  }
+
+  /// Transforms subtract neighbours: a constant offset or a few large values must not cost more than they weigh.
+  @Test(arguments: ConvolutionCase.all)
+  func winogradStaysAccurate(_ test: ConvolutionCase) {
+    for algorithm in [ConvolutionAlgorithm.winograd2, .winograd4] {
+      let tolerance = algorithm == .winograd2 ? 5e-6 : 1e-4
+      check(test, algorithm: algorithm, tolerance: tolerance, offset: 20)
+      check(test, algorithm: algorithm, tolerance: tolerance, scale: 1e3)
+    }
+  }
+
+  @Test(arguments: ConvolutionCase.all)
   func resultsDoNotDependOnThreads(_ test: ConvolutionCase) {
     let input = Tensor(randomValues(test.inputShape.count, seed: 1), shape: test.inputShape)
     let weight = Tensor(randomValues(test.weightShape.count, seed: 2), shape: test.weightShape)

@@ -1,0 +1,488 @@
+// N-dimensional Winograd convolution, forward and input gradient: kernels of 3 (or 1) along each axis, stride 1.
+//
+// A task takes a block of output tiles through the cache: each tile's input box is transformed along x and y; then
+// for each (y, x) point the planes are transformed along z, multiplied with the transformed weights and transformed
+// back along z; last, back along y and x. N-dimensional Winograd on CPUs: Jia, Zlateski, Durand and Li, PPoPP 2018.
+//
+// Packed weights: [y point][x point][block][z point][source channel][lane].
+
+#define LOOP _Pragma("clang loop unroll(disable)")
+
+/// A tile block's buffers hold one chunk of `tiles x channels` for each point; chunks are a cache line further apart
+/// than they are long, so that the same place of all points does not fall into one cache set.
+static ptrdiff_t winograd_chunk(int tiles, int channels) { return (ptrdiff_t)tiles * channels + 16; }
+
+typedef struct winograd_box {
+  /// The lower corner's pixel, which may lie outside the tensor.
+  const float *pixels;
+  ptrdiff_t plane, row, pixel;
+  /// Which samples of each axis lie inside.
+  int low[3], high[3];
+  int channels;
+  float *target;
+  ptrdiff_t chunk, target_stride;
+} winograd_box;
+
+/// x and y transform of every plane of one input box.
+ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, const int tile_y, const int tile_x,
+    const int gradient, const int careful) {
+  const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
+  const int samples_y = gradient ? tile_y : points_y, samples_x = gradient ? tile_x : points_x;
+  LOOP for (int z = 0; z < planes; ++z) {
+    LOOP for (int c = 0; c < box->channels; c += SIMD_WIDTH) {
+      simd_float rows[WINOGRAD_POINTS][WINOGRAD_POINTS];
+      float *target = box->target + (ptrdiff_t)z * points_y * points_x * box->chunk + c;
+      if (careful && (z < box->low[0] || z >= box->high[0])) {
+        LOOP for (int p = 0; p < points_y * points_x; ++p) simd_store(target + p * box->chunk, simd_broadcast(0));
+        continue;
+      }
+      const float *pixels = box->pixels + z * box->plane + c;
+      LOOP for (int y = 0; y < samples_y; ++y) {
+        simd_float x[WINOGRAD_POINTS];
+        if (careful) {
+          const int inside = y >= box->low[1] && y < box->high[1];
+          UNROLL for (int k = 0; k < samples_x; ++k) {
+            x[k] = inside && k >= box->low[2] && k < box->high[2]
+                       ? simd_load_lanes(pixels + y * box->row + k * box->pixel, box->channels - c)
+                       : simd_broadcast(0);
+          }
+        } else {
+          UNROLL for (int k = 0; k < samples_x; ++k) x[k] = simd_load(pixels + y * box->row + k * box->pixel);
+        }
+        if (gradient) {
+          transform_gradient(tile_x, x, rows[y]);
+        } else {
+          transform_input(tile_x, x, rows[y]);
+        }
+      }
+      LOOP for (int k = 0; k < points_x; ++k) {
+        simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
+        UNROLL for (int y = 0; y < samples_y; ++y) x[y] = rows[y][k];
+        if (gradient) {
+          transform_gradient(tile_y, x, v);
+        } else {
+          transform_input(tile_y, x, v);
+        }
+        UNROLL for (int y = 0; y < points_y; ++y) simd_store(target + (y * points_x + k) * box->chunk, v[y]);
+      }
+    }
+  }
+}
+
+typedef struct winograd_result {
+  const float *points;
+  ptrdiff_t chunk;
+  float *pixels;
+  ptrdiff_t plane, row, pixel;
+  int planes, rows, columns;
+  int lanes;
+  simd_float bias;
+} winograd_result;
+
+/// y and x transform back of every plane of one output tile, one vector of channels.
+ALWAYS_INLINE void transform_back(const winograd_result *result, const int tile_y, const int tile_x, const int careful) {
+  const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
+  LOOP for (int z = 0; z < result->planes; ++z) {
+    simd_float rows[4][WINOGRAD_POINTS];
+    const float *points = result->points + (ptrdiff_t)z * points_y * points_x * result->chunk;
+    LOOP for (int k = 0; k < points_x; ++k) {
+      simd_float m[WINOGRAD_POINTS], y[4];
+      UNROLL for (int p = 0; p < points_y; ++p) m[p] = simd_load(points + (p * points_x + k) * result->chunk);
+      transform_output(tile_y, m, y);
+      UNROLL for (int p = 0; p < tile_y; ++p) rows[p][k] = y[p];
+    }
+    LOOP for (int p = 0; p < tile_y; ++p) {
+      if (careful && p >= result->rows) break;
+      simd_float m[WINOGRAD_POINTS], y[4];
+      UNROLL for (int k = 0; k < points_x; ++k) m[k] = rows[p][k];
+      transform_output(tile_x, m, y);
+      float *pixels = result->pixels + z * result->plane + p * result->row;
+      UNROLL for (int k = 0; k < tile_x; ++k) {
+        if (careful) {
+          if (k < result->columns) simd_store_lanes(pixels + k * result->pixel, y[k] + result->bias, result->lanes);
+        } else {
+          simd_store(pixels + k * result->pixel, y[k] + result->bias);
+        }
+      }
+    }
+  }
+}
+
+#define WINOGRAD_INSTANCE(ty, tx)                                                                            \
+  static __attribute__((noinline)) void transform_box_##ty##_##tx(const winograd_box *box, int planes, int careful) { \
+    if (careful) {                                                                                           \
+      transform_box(box, planes, ty, tx, 0, 1);                                                              \
+    } else {                                                                                                 \
+      transform_box(box, planes, ty, tx, 0, 0);                                                              \
+    }                                                                                                        \
+  }                                                                                                          \
+  static __attribute__((noinline)) void gradient_box_##ty##_##tx(const winograd_box *box, int planes, int careful) { \
+    if (careful) {                                                                                           \
+      transform_box(box, planes, ty, tx, 1, 1);                                                              \
+    } else {                                                                                                 \
+      transform_box(box, planes, ty, tx, 1, 0);                                                              \
+    }                                                                                                        \
+  }                                                                                                          \
+  static __attribute__((noinline)) void transform_back_##ty##_##tx(const winograd_result *result, int careful) { \
+    if (careful) {                                                                                           \
+      transform_back(result, ty, tx, 1);                                                                     \
+    } else {                                                                                                 \
+      transform_back(result, ty, tx, 0);                                                                     \
+    }                                                                                                        \
+  }
+
+WINOGRAD_INSTANCE(1, 2)
+WINOGRAD_INSTANCE(1, 4)
+WINOGRAD_INSTANCE(2, 1)
+WINOGRAD_INSTANCE(4, 1)
+WINOGRAD_INSTANCE(2, 2)
+WINOGRAD_INSTANCE(2, 4)
+WINOGRAD_INSTANCE(4, 2)
+WINOGRAD_INSTANCE(4, 4)
+WINOGRAD_INSTANCE(1, 1)
+#define WINOGRAD_TABLE(kind) \
+  {{kind##_1_1, kind##_1_2, kind##_1_4}, {kind##_2_1, kind##_2_2, kind##_2_4}, {kind##_4_1, kind##_4_2, kind##_4_4}}
+
+typedef void (*winograd_box_function)(const winograd_box *, int, int);
+typedef void (*winograd_result_function)(const winograd_result *, int);
+static const winograd_box_function transform_box_table[3][3] = WINOGRAD_TABLE(transform_box);
+static const winograd_box_function gradient_box_table[3][3] = WINOGRAD_TABLE(gradient_box);
+static const winograd_result_function transform_back_table[3][3] = WINOGRAD_TABLE(transform_back);
+
+/// Tiles of 1, 2 and 4 as indices 0, 1 and 2.
+static int winograd_index(int tile) { return tile / 2; }
+
+/// z transform of `floats` values of every plane: `planes` samples, `plane_stride` apart, to points `point_stride`
+/// apart.
+ALWAYS_INLINE void transform_planes(const float *source, ptrdiff_t plane_stride, float *points, ptrdiff_t point_stride,
+    ptrdiff_t floats, const int tile, const int gradient) {
+  const int count = winograd_points(tile), samples = gradient ? tile : count;
+  LOOP for (ptrdiff_t i = 0; i < floats; i += SIMD_WIDTH) {
+    simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
+    UNROLL for (int p = 0; p < samples; ++p) x[p] = simd_load(source + p * plane_stride + i);
+    if (gradient) {
+      transform_gradient(tile, x, v);
+    } else {
+      transform_input(tile, x, v);
+    }
+    UNROLL for (int p = 0; p < count; ++p) simd_store(points + p * point_stride + i, v[p]);
+  }
+}
+
+ALWAYS_INLINE void transform_planes_back(const float *points, ptrdiff_t point_stride, float *planes,
+    ptrdiff_t plane_stride, ptrdiff_t floats, const int tile) {
+  const int count = winograd_points(tile);
+  LOOP for (ptrdiff_t i = 0; i < floats; i += SIMD_WIDTH) {
+    simd_float m[WINOGRAD_POINTS], y[4];
+    UNROLL for (int p = 0; p < count; ++p) m[p] = simd_load(points + p * point_stride + i);
+    transform_output(tile, m, y);
+    UNROLL for (int p = 0; p < tile; ++p) simd_store(planes + p * plane_stride + i, y[p]);
+  }
+}
+
+/// sums[t] = sum over channels of values[t][channel] * weights[channel], for one register tile.
+ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const float *weights, int run, float *sums_at,
+    const int groups, const int vectors) {
+  simd_float sums[TILE_SLOTS][TILE_VECTORS];
+  UNROLL for (int p = 0; p < groups * TILE_GROUP; ++p) {
+    UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = simd_broadcast(0);
+  }
+  const float *source[TILE_GROUPS];
+  UNROLL for (int g = 0; g < groups; ++g) source[g] = values + g * TILE_GROUP * stride;
+  const float *end = weights + (ptrdiff_t)run * vectors * SIMD_WIDTH;
+  for (; weights != end; weights += vectors * SIMD_WIDTH) {
+    simd_float w[TILE_VECTORS];
+    UNROLL for (int v = 0; v < vectors; ++v) w[v] = simd_load(weights + v * SIMD_WIDTH);
+    UNROLL for (int g = 0; g < groups; ++g) {
+      UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+        const simd_float value = simd_broadcast(source[g][p * stride]);
+        UNROLL for (int v = 0; v < vectors; ++v) {
+          sums[g * TILE_GROUP + p][v] = simd_multiply_add(value, w[v], sums[g * TILE_GROUP + p][v]);
+        }
+      }
+      source[g] += 1;
+    }
+  }
+  UNROLL for (int p = 0; p < groups * TILE_GROUP; ++p) {
+    UNROLL for (int v = 0; v < vectors; ++v) simd_store(sums_at + (p * vectors + v) * SIMD_WIDTH, sums[p][v]);
+  }
+}
+
+/// The products of one block of destination channels at `points` z points.
+ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff_t value_points, const float *weights,
+    int run, float *sums, ptrdiff_t sum_points, int points, int tiles, const int vectors) {
+  for (int p = 0; p < points; ++p) {
+    int t = 0;
+    for (; t + TILE_SLOTS <= tiles; t += TILE_SLOTS) {
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, TILE_GROUPS, vectors);
+    }
+#if TILE_GROUPS == 3
+    if (t + 2 * TILE_GROUP <= ck_round_up(tiles, TILE_GROUP)) {
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, 2, vectors);
+      t += 2 * TILE_GROUP;
+    }
+#endif
+    for (; t < tiles; t += TILE_GROUP) {
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, 1, vectors);
+    }
+    values += value_points;
+    weights += (ptrdiff_t)run * vectors * SIMD_WIDTH;
+    sums += sum_points;
+  }
+}
+
+#define PRODUCT_INSTANCE(vectors)                                                                                \
+  static __attribute__((noinline)) void product_points_##vectors(const float *values, ptrdiff_t stride,          \
+      ptrdiff_t value_points, const float *weights, int run, float *sums, ptrdiff_t sum_points, int points, int tiles) { \
+    product_points(values, stride, value_points, weights, run, sums, sum_points, points, tiles, vectors);        \
+  }
+PRODUCT_INSTANCE(1)
+PRODUCT_INSTANCE(2)
+typedef void (*product_function)(
+    const float *, ptrdiff_t, ptrdiff_t, const float *, int, float *, ptrdiff_t, int, int);
+#if TILE_VECTORS == 4
+PRODUCT_INSTANCE(3)
+PRODUCT_INSTANCE(4)
+static const product_function product_table[4] = {
+    product_points_1, product_points_2, product_points_3, product_points_4};
+#else
+static const product_function product_table[2] = {product_points_1, product_points_2};
+#endif
+
+/// Whether tiles of `tile` are possible, and with which extent along each axis.
+static int set_winograd_tiles(const ck_convolution_shape *shape, int tile, ck_convolution_plan *plan) {
+  if (shape->groups != 1) return 0;
+  int threes = 0;
+  for (int a = 0; a < 3; ++a) {
+    if (shape->stride[a] != 1) return 0;
+    if (shape->kernel[a] == 1) {
+      plan->tile[a] = 1;
+    } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1) {
+      plan->tile[a] = tile;
+      ++threes;
+    } else {
+      return 0;
+    }
+  }
+  return threes > 0;
+}
+
+/// The coordinate of the first sample that output position 0 reads.
+static int winograd_origin(const ck_convolution_plan *plan, int axis) {
+  const int padding = plan->shape.padding_lower[axis];
+  return plan->pass == CK_CONVOLUTION_INPUT_GRADIENT ? padding - (plan->shape.kernel[axis] - 1) : -padding;
+}
+
+static void set_winograd_sizes(ck_convolution_plan *plan) {
+  for (int a = 0; a < 3; ++a) {
+    plan->points[a] = winograd_points(plan->tile[a]);
+    plan->tiles[a] = ck_divide_up(
+        plan->pass == CK_CONVOLUTION_WEIGHT_GRADIENT ? plan->shape.output[a] : plan->destination_size[a], plan->tile[a]);
+  }
+}
+
+static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass pass, int tile, ck_convolution_plan *plan) {
+  set_sides(shape, pass, plan);
+  if (!set_winograd_tiles(shape, tile, plan)) return 0;
+  plan->algorithm = tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4;
+  set_winograd_sizes(plan);
+  const ptrdiff_t flat = plan->points[1] * plan->points[2];
+  const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
+  const ptrdiff_t all_tiles = (ptrdiff_t)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  // As many tiles as keep the points in a level-2 cache, but enough to make use of the weights that are read.
+  const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
+  int tiles = (int)ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12)))) * 12;
+  if (plan->source_channels >= 64) tiles = ck_maximum(tiles, 24);
+  if (plan->source_channels >= 128) tiles = ck_maximum(tiles, 48);
+  if (tiles > all_tiles) tiles = (int)ck_round_up((int)all_tiles, TILE_GROUP);
+  plan->tile_rows = tiles;
+  plan->tasks = (int)((all_tiles + tiles - 1) / tiles);
+  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_maximum(1, 8 / plan->tasks));
+  plan->tasks *= plan->channel_splits;
+  plan->packed_floats = flat * plan->points[0] * plan->source_channels * destinations;
+  plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
+  plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
+                                 plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS)) +
+                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) + 64;
+  return 1;
+}
+
+/// Transforms weights of one vector of destination channels and up to 16 source channels.
+static void pack_winograd(const ck_convolution_plan *plan, const float *weights, float *packed, int task) {
+  const int taps = ck_kernel_taps(plan);
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int backward = plan->pass == CK_CONVOLUTION_INPUT_GRADIENT;
+  const int source_parts = ck_divide_up(sources, 16);
+  const int vector = task / source_parts, first = task % source_parts * 16;
+  const int last = ck_minimum(first + 16, sources);
+  const int block = vector / TILE_VECTORS;
+  const int width = block_vectors(destinations, block) * SIMD_WIDTH;
+  const int lanes = ck_minimum(SIMD_WIDTH, destinations - vector * SIMD_WIDTH);
+  const int *kernel = plan->shape.kernel, *points = plan->points, *tile = plan->tile;
+  const ptrdiff_t destination_step = backward ? taps : (ptrdiff_t)sources * taps;
+  const ptrdiff_t source_step = backward ? (ptrdiff_t)destinations * taps : taps;
+  const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
+  const float *const end = weights + (ptrdiff_t)sources * destinations * taps;
+  float *const target = packed + (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS +
+                        (vector % TILE_VECTORS) * SIMD_WIDTH;
+  for (int source = first; source < last; ++source) {
+    // The taps of one source channel, each a vector of destination channels.
+    float turned[2 * WINOGRAD_POINTS * WINOGRAD_POINTS][SIMD_WIDTH];
+    const float *rows = weights + vector * SIMD_WIDTH * destination_step + source * source_step;
+    for (int c = 0; c < taps; c += SIMD_WIDTH) {
+      const int here = ck_minimum(SIMD_WIDTH, taps - c);
+      simd_float block_rows[SIMD_WIDTH];
+      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) {
+        // What lies past the taps is another channel's, and is not used.
+        const float *row = rows + r * destination_step + c;
+        block_rows[r] = r >= lanes ? simd_broadcast(0)
+                        : row + SIMD_WIDTH <= end ? simd_load(row) : simd_load_lanes(row, here);
+      }
+      simd_transpose(block_rows);
+      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) simd_store(turned[c + r], block_rows[r]);
+    }
+    // Along x, then y, then z; the input gradient reads the taps backward.
+    simd_float by_x[3][3][WINOGRAD_POINTS], by_y[3][WINOGRAD_POINTS][WINOGRAD_POINTS];
+    for (int z = 0; z < kernel[0]; ++z) {
+      for (int y = 0; y < kernel[1]; ++y) {
+        simd_float g[3] = {simd_broadcast(0), simd_broadcast(0), simd_broadcast(0)};
+        for (int x = 0; x < kernel[2]; ++x) {
+          const int tap = (z * kernel[1] + y) * kernel[2] + x;
+          g[x] = simd_load(turned[backward ? taps - 1 - tap : tap]);
+        }
+        if (tile[2] == 4) transform_weight(4, g, by_x[z][y]);
+        if (tile[2] == 2) transform_weight(2, g, by_x[z][y]);
+        if (tile[2] == 1) transform_weight(1, g, by_x[z][y]);
+      }
+      for (int x = 0; x < points[2]; ++x) {
+        simd_float g[3] = {by_x[z][0][x], by_x[z][1][x], by_x[z][2][x]}, u[WINOGRAD_POINTS];
+        if (tile[1] == 4) transform_weight(4, g, u);
+        if (tile[1] == 2) transform_weight(2, g, u);
+        if (tile[1] == 1) transform_weight(1, g, u);
+        for (int y = 0; y < points[1]; ++y) by_y[z][y][x] = u[y];
+      }
+    }
+    for (int y = 0; y < points[1]; ++y) {
+      for (int x = 0; x < points[2]; ++x) {
+        simd_float g[3] = {by_y[0][y][x], by_y[1][y][x], by_y[2][y][x]}, u[WINOGRAD_POINTS];
+        if (tile[0] == 4) transform_weight(4, g, u);
+        if (tile[0] == 2) transform_weight(2, g, u);
+        if (tile[0] == 1) transform_weight(1, g, u);
+        float *at = target + (y * points[2] + x) * flat_stride + (ptrdiff_t)source * width;
+        for (int z = 0; z < points[0]; ++z) simd_store(at + (ptrdiff_t)z * sources * width, u[z]);
+      }
+    }
+  }
+}
+
+/// Transforms the boxes of tiles `first` ..< `first + count` of a tensor along x and y.
+static void transform_boxes(const ck_convolution_plan *plan, const float *tensor, const int size[3], int channels,
+    ptrdiff_t first, int count, const int origin[3], int gradient, float *points, ptrdiff_t chunk) {
+  const ptrdiff_t pixel = channels, row = pixel * size[2], plane = row * size[1];
+  const winograd_box_function transform =
+      (gradient ? gradient_box_table : transform_box_table)[winograd_index(plan->tile[1])][winograd_index(plan->tile[2])];
+  const int padded = packed_channels(channels);
+  for (int t = 0; t < count; ++t) {
+    ptrdiff_t rest = first + t;
+    int corner[3];
+    for (int a = 2; a >= 0; --a) {
+      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * plan->tile[a];
+      rest /= plan->tiles[a];
+    }
+    winograd_box box = {
+        .pixels = tensor + rest * size[0] * plane + corner[0] * plane + corner[1] * row + corner[2] * pixel,
+        .plane = plane, .row = row, .pixel = pixel, .channels = channels, .target = points + (ptrdiff_t)t * padded,
+        .chunk = chunk};
+    int careful = channels != padded;
+    for (int a = 0; a < 3; ++a) {
+      const int samples = gradient ? plan->tile[a] : plan->points[a];
+      box.low[a] = ck_maximum(0, -corner[a]);
+      box.high[a] = ck_minimum(samples, size[a] - corner[a]);
+      if (box.low[a] > 0 || box.high[a] < samples) careful = 1;
+    }
+    transform(&box, gradient ? plan->tile[0] : plan->points[0], careful);
+  }
+}
+
+static void run_winograd(
+    const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
+    float *scratch, int task) {
+  const int *points = plan->points, *tile = plan->tile, *size = plan->destination_size;
+  const int split = task % plan->channel_splits;
+  const int tiles = plan->tile_rows;
+  const ptrdiff_t first = (ptrdiff_t)(task / plan->channel_splits) * tiles;
+  const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
+  const int b0 = (int)((long)plan->channel_blocks * split / plan->channel_splits);
+  const int b1 = (int)((long)plan->channel_blocks * (split + 1) / plan->channel_splits);
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int padded = packed_channels(sources);
+  const int flat = points[1] * points[2];
+  const ptrdiff_t chunk = winograd_chunk(tiles, padded), result_chunk = winograd_chunk(tiles, TILE_CHANNELS);
+  float *const planes = scratch;
+  float *const results = planes + flat * points[0] * chunk;
+  float *const values = results + (ptrdiff_t)plan->channel_blocks * tile[0] * flat * result_chunk;
+  float *const sums = values + points[0] * chunk;
+
+  const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
+  transform_boxes(plan, source, plan->source_size, sources, first, count, origin, 0, planes, chunk);
+
+  const ptrdiff_t plane_stride = flat * chunk;
+  for (int p = 0; p < flat; ++p) {
+    const float *here = planes + p * chunk;
+    const float *factor = here;
+    if (tile[0] == 4) {
+      transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 4, 0);
+      factor = values;
+    } else if (tile[0] == 2) {
+      transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 2, 0);
+      factor = values;
+    }
+    for (int block = b0; block < b1; ++block) {
+      const int vectors = block_vectors(destinations, block);
+      const float *weights = packed + (ptrdiff_t)p * points[0] * sources * packed_channels(destinations) +
+                             (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS;
+      float *result = results + ((ptrdiff_t)block * tile[0] * flat + p) * result_chunk;
+      if (tile[0] == 1) {
+        product_table[vectors - 1](factor, padded, 0, weights, sources, result, 0, 1, count);
+        continue;
+      }
+      product_table[vectors - 1](factor, padded, chunk, weights, sources, sums, result_chunk, points[0], count);
+      const ptrdiff_t floats = (ptrdiff_t)count * vectors * SIMD_WIDTH;
+      if (tile[0] == 4) {
+        transform_planes_back(sums, result_chunk, result, flat * result_chunk, floats, 4);
+      } else {
+        transform_planes_back(sums, result_chunk, result, flat * result_chunk, floats, 2);
+      }
+    }
+  }
+
+  const winograd_result_function back = transform_back_table[winograd_index(tile[1])][winograd_index(tile[2])];
+  const ptrdiff_t pixel = plan->destination_stride, row = pixel * size[2], plane = row * size[1];
+  for (int t = 0; t < count; ++t) {
+    ptrdiff_t rest = first + t;
+    int corner[3];
+    for (int a = 2; a >= 0; --a) {
+      corner[a] = (int)(rest % plan->tiles[a]) * tile[a];
+      rest /= plan->tiles[a];
+    }
+    float *const pixels =
+        destination + (rest * size[0] + corner[0]) * plane + corner[1] * row + corner[2] * pixel;
+    winograd_result result = {
+        .chunk = result_chunk, .plane = plane, .row = row, .pixel = pixel,
+        .planes = ck_minimum(tile[0], size[0] - corner[0]), .rows = ck_minimum(tile[1], size[1] - corner[1]),
+        .columns = ck_minimum(tile[2], size[2] - corner[2])};
+    const int partial = result.rows < tile[1] || result.columns < tile[2];
+    for (int block = b0; block < b1; ++block) {
+      const int vectors = block_vectors(destinations, block);
+      for (int v = 0; v < vectors; ++v) {
+        const int channel = block * TILE_CHANNELS + v * SIMD_WIDTH;
+        result.lanes = ck_minimum(SIMD_WIDTH, destinations - channel);
+        result.bias = bias ? simd_load_lanes(bias + channel, result.lanes) : simd_broadcast(0);
+        result.points = results + (ptrdiff_t)block * tile[0] * flat * result_chunk + (t * vectors + v) * SIMD_WIDTH;
+        result.pixels = pixels + channel;
+        back(&result, partial || result.lanes < SIMD_WIDTH);
+      }
+    }
+  }
+}

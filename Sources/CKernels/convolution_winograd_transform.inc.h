@@ -1,0 +1,143 @@
+// One-dimensional Winograd transforms of vectors, for output tiles of 1 (no transform), 2 and 4 with kernels of 3.
+//
+// Tiles of 4 use the points 0, +-3/4, +-4/3 and infinity: their product is 1, which saves multiplications, and in
+// three dimensions their rounding error is a fifth of that of the usual 0, +-1, +-2. Construction: Lavin and Gray,
+// "Fast algorithms for convolutional neural networks", 2016; choice of points: Barabasz et al., "Error analysis and
+// improving the accuracy of Winograd convolution for deep neural networks", 2020.
+
+#define WINOGRAD_A 0.75f
+#define WINOGRAD_B 1.33333333333333333f
+#define WINOGRAD_A2 (0.75f * 0.75f)
+#define WINOGRAD_B2 1.77777777777777778f
+#define WINOGRAD_A3 (0.75f * 0.75f * 0.75f)
+#define WINOGRAD_B3 2.37037037037037037f
+/// The largest number of points along an axis.
+#define WINOGRAD_POINTS 6
+
+ALWAYS_INLINE int winograd_points(int tile) { return tile == 1 ? 1 : tile + 2; }
+
+ALWAYS_INLINE simd_float simd_scale_add(float a, simd_float b, simd_float c) {
+  return simd_multiply_add(simd_broadcast(a), b, c);
+}
+
+/// Input samples to points.
+ALWAYS_INLINE void transform_input(const int tile, const simd_float *x, simd_float *v) {
+  if (tile == 1) {
+    v[0] = x[0];
+  } else if (tile == 2) {
+    v[0] = x[0] - x[2];
+    v[1] = x[1] + x[2];
+    v[2] = x[2] - x[1];
+    v[3] = x[3] - x[1];
+  } else {
+    v[0] = simd_scale_add(-(WINOGRAD_A2 + WINOGRAD_B2), x[2], x[0] + x[4]);
+    const simd_float even_a = simd_scale_add(-WINOGRAD_B2, x[2], x[4]), odd_a = simd_scale_add(-WINOGRAD_B2, x[1], x[3]);
+    v[1] = simd_scale_add(WINOGRAD_A, odd_a, even_a);
+    v[2] = simd_scale_add(-WINOGRAD_A, odd_a, even_a);
+    const simd_float even_b = simd_scale_add(-WINOGRAD_A2, x[2], x[4]), odd_b = simd_scale_add(-WINOGRAD_A2, x[1], x[3]);
+    v[3] = simd_scale_add(WINOGRAD_B, odd_b, even_b);
+    v[4] = simd_scale_add(-WINOGRAD_B, odd_b, even_b);
+    v[5] = simd_scale_add(-(WINOGRAD_A2 + WINOGRAD_B2), x[3], x[1] + x[5]);
+  }
+}
+
+/// Products at points to output samples.
+ALWAYS_INLINE void transform_output(const int tile, const simd_float *m, simd_float *y) {
+  if (tile == 1) {
+    y[0] = m[0];
+  } else if (tile == 2) {
+    y[0] = m[0] + m[1] + m[2];
+    y[1] = m[1] - m[2] + m[3];
+  } else {
+    const simd_float sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+    const simd_float sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+    y[0] = m[0] + sum_a + sum_b;
+    y[1] = simd_scale_add(WINOGRAD_A, difference_a, simd_broadcast(WINOGRAD_B) * difference_b);
+    y[2] = simd_scale_add(WINOGRAD_A2, sum_a, simd_broadcast(WINOGRAD_B2) * sum_b);
+    y[3] = simd_scale_add(WINOGRAD_A3, difference_a, simd_scale_add(WINOGRAD_B3, difference_b, m[5]));
+  }
+}
+
+/// The transpose of `transform_output`: gradients of output samples to points.
+ALWAYS_INLINE void transform_gradient(const int tile, const simd_float *y, simd_float *m) {
+  if (tile == 1) {
+    m[0] = y[0];
+  } else if (tile == 2) {
+    m[0] = y[0];
+    m[1] = y[0] + y[1];
+    m[2] = y[0] - y[1];
+    m[3] = y[1];
+  } else {
+    m[0] = y[0];
+    const simd_float even_a = simd_scale_add(WINOGRAD_A2, y[2], y[0]), odd_a = simd_scale_add(WINOGRAD_A2, y[3], y[1]);
+    m[1] = simd_scale_add(WINOGRAD_A, odd_a, even_a);
+    m[2] = simd_scale_add(-WINOGRAD_A, odd_a, even_a);
+    const simd_float even_b = simd_scale_add(WINOGRAD_B2, y[2], y[0]), odd_b = simd_scale_add(WINOGRAD_B2, y[3], y[1]);
+    m[3] = simd_scale_add(WINOGRAD_B, odd_b, even_b);
+    m[4] = simd_scale_add(-WINOGRAD_B, odd_b, even_b);
+    m[5] = y[3];
+  }
+}
+
+// 1 / (2 a^2 (a^2 - b^2)) and the same for b.
+#define WINOGRAD_FA (-0.73142857142857143f)
+#define WINOGRAD_FB 0.23142857142857143f
+
+/// Three weights to points (one where there is no transform).
+ALWAYS_INLINE void transform_weight(const int tile, const simd_float *g, simd_float *u) {
+  if (tile == 1) {
+    u[0] = g[0];
+  } else if (tile == 2) {
+    const simd_float half_sum = simd_broadcast(0.5f) * (g[0] + g[2]);
+    u[0] = g[0];
+    u[1] = simd_scale_add(0.5f, g[1], half_sum);
+    u[2] = simd_scale_add(-0.5f, g[1], half_sum);
+    u[3] = g[2];
+  } else {
+    u[0] = g[0];
+    const simd_float even_a = simd_broadcast(WINOGRAD_FA) * simd_scale_add(WINOGRAD_A2, g[2], g[0]);
+    u[1] = simd_scale_add(WINOGRAD_FA * WINOGRAD_A, g[1], even_a);
+    u[2] = simd_scale_add(-WINOGRAD_FA * WINOGRAD_A, g[1], even_a);
+    const simd_float even_b = simd_broadcast(WINOGRAD_FB) * simd_scale_add(WINOGRAD_B2, g[2], g[0]);
+    u[3] = simd_scale_add(WINOGRAD_FB * WINOGRAD_B, g[1], even_b);
+    u[4] = simd_scale_add(-WINOGRAD_FB * WINOGRAD_B, g[1], even_b);
+    u[5] = g[2];
+  }
+}
+
+/// The transpose of `transform_weight`: sums at points to gradients of the weights.
+ALWAYS_INLINE void transform_weight_gradient(const int tile, const simd_float *u, simd_float *g) {
+  if (tile == 1) {
+    g[0] = u[0];
+  } else if (tile == 2) {
+    const simd_float half_sum = simd_broadcast(0.5f) * (u[1] + u[2]);
+    g[0] = u[0] + half_sum;
+    g[1] = simd_broadcast(0.5f) * (u[1] - u[2]);
+    g[2] = u[3] + half_sum;
+  } else {
+    const simd_float sum_a = simd_broadcast(WINOGRAD_FA) * (u[1] + u[2]);
+    const simd_float sum_b = simd_broadcast(WINOGRAD_FB) * (u[3] + u[4]);
+    g[0] = u[0] + sum_a + sum_b;
+    g[1] = simd_scale_add(
+        WINOGRAD_FA * WINOGRAD_A, u[1] - u[2], simd_broadcast(WINOGRAD_FB * WINOGRAD_B) * (u[3] - u[4]));
+    g[2] = simd_scale_add(WINOGRAD_A2, sum_a, simd_scale_add(WINOGRAD_B2, sum_b, u[5]));
+  }
+}
+
+/// The first `lanes` floats at `source`, zeros above.
+ALWAYS_INLINE simd_float simd_load_lanes(const float *source, int lanes) {
+  if (lanes >= SIMD_WIDTH) return simd_load(source);
+  float copy[SIMD_WIDTH] = {0};
+  for (int i = 0; i < lanes; ++i) copy[i] = source[i];
+  return simd_load(copy);
+}
+
+ALWAYS_INLINE void simd_store_lanes(float *destination, simd_float value, int lanes) {
+  if (lanes >= SIMD_WIDTH) {
+    simd_store(destination, value);
+    return;
+  }
+  float copy[SIMD_WIDTH];
+  simd_store(copy, value);
+  for (int i = 0; i < lanes; ++i) destination[i] = copy[i];
+}

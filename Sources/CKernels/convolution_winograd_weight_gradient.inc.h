@@ -1,0 +1,178 @@
+// Winograd weight gradient: the transpose of the forward pass with respect to its weights.
+//
+// Input boxes and tiles of the output's gradient are transformed to the same points; their products are summed over
+// tiles, point by point; the sums are transformed back to the three taps of each axis once, after all tiles. Partial
+// sums of a split have the layout of the packed weights.
+
+static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int tile, ck_convolution_plan *plan) {
+  set_sides(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, plan);
+  if (!set_winograd_tiles(shape, tile, plan)) return 0;
+  plan->algorithm = tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4;
+  set_winograd_sizes(plan);
+  const ptrdiff_t flat = plan->points[1] * plan->points[2];
+  const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
+  const ptrdiff_t all_tiles = (ptrdiff_t)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  plan->split_floats = flat * plan->points[0] * plan->source_channels * destinations;
+  // Sums are read and written once for each block of tiles, so blocks must not be small.
+  const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
+  int tiles = ck_minimum(96, ck_maximum(plan->split_floats > 400000 ? 48 : 24, (int)(200000 / tile_floats)));
+  if (tiles > all_tiles) tiles = (int)all_tiles;
+  plan->tile_rows = tiles;
+  const int blocks = (int)((all_tiles + tiles - 1) / tiles);
+  // Few splits, each of several blocks, whose partial sums stay in a level-3 cache where that leaves enough tasks.
+  int splits = 16;
+  while (splits > 4 && (splits * 3 > blocks || splits * plan->split_floats > 3 * 1024 * 1024)) splits /= 2;
+  while (splits > 1 && (splits > blocks || splits * plan->split_floats > 24 * 1024 * 1024)) splits /= 2;
+  plan->splits = splits;
+  plan->channel_splits = ck_minimum(ck_divide_up(plan->destination_channels, 64), ck_maximum(1, 8 / splits));
+  plan->tasks = splits * plan->channel_splits;
+  plan->partial_floats = splits * plan->split_floats;
+  plan->reduce_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
+  plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
+                                 plan->tile[0] * winograd_chunk(tiles, destinations)) +
+                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, destinations)) + 64;
+  return 1;
+}
+
+static void accumulate_winograd(
+    const ck_convolution_plan *plan, const float *input, const float *output_gradient, float *partials, float *scratch,
+    int task) {
+  const int *points = plan->points, *tile = plan->tile;
+  const int part = task % plan->channel_splits, split = task / plan->channel_splits;
+  const int tiles = plan->tile_rows;
+  const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  const int blocks = (int)((all_tiles + tiles - 1) / tiles);
+  const int first_block = (int)((long)blocks * split / plan->splits);
+  const int last_block = (int)((long)blocks * (split + 1) / plan->splits);
+  const int b0 = (int)((long)plan->channel_blocks * part / plan->channel_splits);
+  const int b1 = (int)((long)plan->channel_blocks * (part + 1) / plan->channel_splits);
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
+  const int flat = points[1] * points[2];
+  const ptrdiff_t chunk = winograd_chunk(tiles, padded), gradient_chunk = winograd_chunk(tiles, padded_destinations);
+  float *const planes = scratch;
+  float *const gradient_planes = planes + flat * points[0] * chunk;
+  float *const values = gradient_planes + flat * tile[0] * gradient_chunk;
+  float *const gradients = values + points[0] * chunk;
+  float *const sums = partials + split * plan->split_floats;
+  const ptrdiff_t point_floats = (ptrdiff_t)sources * padded_destinations;
+
+  const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
+  const int no_origin[3] = {0, 0, 0};
+  const ptrdiff_t no_offset = 0;
+  for (int at = first_block; at < last_block; ++at) {
+    const ptrdiff_t first = (ptrdiff_t)at * tiles;
+    const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
+    transform_boxes(plan, input, plan->source_size, sources, first, count, origin, 0, planes, chunk);
+    transform_boxes(
+        plan, output_gradient, plan->destination_size, destinations, first, count, no_origin, 1, gradient_planes,
+        gradient_chunk);
+    for (int p = 0; p < flat; ++p) {
+      const float *here = planes + p * chunk, *gradient_here = gradient_planes + p * gradient_chunk;
+      if (tile[0] == 4) {
+        transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 4, 0);
+        transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,
+            (ptrdiff_t)count * padded_destinations, 4, 1);
+        here = values;
+        gradient_here = gradients;
+      } else if (tile[0] == 2) {
+        transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 2, 0);
+        transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,
+            (ptrdiff_t)count * padded_destinations, 2, 1);
+        here = values;
+        gradient_here = gradients;
+      }
+      for (int block = b0; block < b1; ++block) {
+        const int vectors = block_vectors(destinations, block), width = vectors * SIMD_WIDTH;
+        for (int z = 0; z < points[0]; ++z) {
+          float *const target = sums + p * points[0] * point_floats +
+                                (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS + (ptrdiff_t)z * sources * width;
+          tile_arguments arguments = {
+              .destination_stride = width,
+              .segments = 1,
+              .run = count,
+              .source_offsets = &no_offset,
+              .weight_offsets = &no_offset,
+              .weights = gradient_here + z * gradient_chunk + block * TILE_CHANNELS,
+              .weight_stride = padded_destinations,
+              .step_stride = padded,
+              .lanes = width,
+              .replaces = at == first_block,
+          };
+          for (int slot = 0; slot < sources; slot += TILE_SLOTS) {
+            const int groups = ck_minimum(TILE_GROUPS, ck_divide_up(sources - slot, TILE_GROUP));
+            arguments.source[0] = here + z * chunk + slot;
+            for (int g = 0; g < groups; ++g) {
+              arguments.count[g] = ck_minimum(TILE_GROUP, sources - slot - g * TILE_GROUP);
+              arguments.destination[g] = target + (ptrdiff_t)(slot + g * TILE_GROUP) * width;
+            }
+            tile_channels_table[groups - 1][vectors - 1](&arguments);
+          }
+        }
+      }
+    }
+  }
+}
+
+ALWAYS_INLINE void transform_taps(int tile, const simd_float *u, simd_float *g) {
+  if (tile == 4) transform_weight_gradient(4, u, g);
+  if (tile == 2) transform_weight_gradient(2, u, g);
+  if (tile == 1) transform_weight_gradient(1, u, g);
+}
+
+/// Adds the splits of one vector of output channels and up to 16 input channels, and transforms them back.
+static void reduce_winograd(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task) {
+  const int taps = ck_kernel_taps(plan);
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int source_parts = ck_divide_up(sources, 16);
+  const int vector = task / source_parts, first = task % source_parts * 16;
+  const int last = ck_minimum(first + 16, sources);
+  const int block = vector / TILE_VECTORS;
+  const int width = block_vectors(destinations, block) * SIMD_WIDTH;
+  const int lanes = ck_minimum(SIMD_WIDTH, destinations - vector * SIMD_WIDTH);
+  const int *kernel = plan->shape.kernel, *points = plan->points, *tile = plan->tile;
+  const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
+  const float *const base = partials + (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS +
+                            (vector % TILE_VECTORS) * SIMD_WIDTH;
+  for (int source = first; source < last; ++source) {
+    simd_float by_z[3][WINOGRAD_POINTS][WINOGRAD_POINTS], by_y[3][3][WINOGRAD_POINTS];
+    for (int y = 0; y < points[1]; ++y) {
+      for (int x = 0; x < points[2]; ++x) {
+        const float *at = base + (y * points[2] + x) * flat_stride + (ptrdiff_t)source * width;
+        simd_float u[WINOGRAD_POINTS], g[3];
+        for (int z = 0; z < points[0]; ++z) {
+          const float *point = at + (ptrdiff_t)z * sources * width;
+          u[z] = simd_load(point);
+          for (int s = 1; s < plan->splits; ++s) u[z] += simd_load(point + s * plan->split_floats);
+        }
+        transform_taps(tile[0], u, g);
+        for (int z = 0; z < kernel[0]; ++z) by_z[z][y][x] = g[z];
+      }
+    }
+    float turned[2 * WINOGRAD_POINTS * WINOGRAD_POINTS][SIMD_WIDTH];
+    for (int z = 0; z < kernel[0]; ++z) {
+      for (int x = 0; x < points[2]; ++x) {
+        simd_float u[WINOGRAD_POINTS], g[3];
+        for (int y = 0; y < points[1]; ++y) u[y] = by_z[z][y][x];
+        transform_taps(tile[1], u, g);
+        for (int y = 0; y < kernel[1]; ++y) by_y[z][y][x] = g[y];
+      }
+      for (int y = 0; y < kernel[1]; ++y) {
+        simd_float g[3];
+        transform_taps(tile[2], by_y[z][y], g);
+        for (int x = 0; x < kernel[2]; ++x) simd_store(turned[(z * kernel[1] + y) * kernel[2] + x], g[x]);
+      }
+    }
+    float *const rows = weight_gradient + ((ptrdiff_t)vector * SIMD_WIDTH * sources + source) * taps;
+    for (int c = 0; c < taps; c += SIMD_WIDTH) {
+      simd_float block_rows[SIMD_WIDTH];
+      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) {
+        block_rows[r] = c + r < taps ? simd_load(turned[c + r]) : simd_broadcast(0);
+      }
+      simd_transpose(block_rows);
+      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) {
+        if (r < lanes) simd_store_lanes(rows + (ptrdiff_t)r * sources * taps + c, block_rows[r], taps - c);
+      }
+    }
+  }
+}

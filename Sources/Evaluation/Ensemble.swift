@@ -1,0 +1,183 @@
+import Archives
+import Datasets
+import Foundation
+import TensorCore
+import Volumes
+
+/// Averages the probabilities that several models predicted for the same cases, and turns the means into segmentations.
+///
+/// Class by class: memory holds one class of each member, not all of them.
+///
+/// nnU-Net: `ensemble_folders` of `nnunetv2/ensembling/ensemble.py`.
+public struct Ensemble: Sendable {
+  /// Folders with `CASE.npz` and `CASE.pkl`, written with `--save_probabilities`.
+  public var inputFolders: [URL]
+  public var outputFolder: URL
+  public var description: DatasetDescription
+  public var labels: LabelManager
+  public var readerWriter: any ImageReaderWriter
+  /// Whether the averaged probabilities are written, too.
+  public var savesProbabilities: Bool
+
+  /// - Parameters:
+  ///   - datasetFile, plansFile: `nil` takes `dataset.json` and `plans.json` of the first folder.
+  public init(
+    inputFolders: [URL], outputFolder: URL, datasetFile: URL? = nil, plansFile: URL? = nil, savesProbabilities: Bool
+  ) throws {
+    guard let first = inputFolders.first else {
+      throw EvaluationError.fileMissing(file: "input folders", advice: "Name at least one folder")
+    }
+    self.inputFolders = inputFolders
+    self.outputFolder = outputFolder
+    self.savesProbabilities = savesProbabilities
+    description = try DatasetDescription(contentsOf: datasetFile ?? first.appendingPathComponent("dataset.json"))
+    labels = try LabelManager(description)
+    let plans = try Plans(contentsOf: plansFile ?? first.appendingPathComponent("plans.json"))
+    readerWriter = try ReaderWriters.choose(
+      fileEnding: description.fileEnding, overwriteName: plans.imageReaderWriter)
+  }
+
+  /// Averages all cases, several at a time, and writes segmentations and `dataset.json`.
+  /// - Returns: the cases that could not be done, with their reasons; the others are written.
+  /// - Throws: ``EvaluationError`` if the folders do not hold the same cases.
+  public func run(threads: Int?, caseDone: @Sendable (Int, Int) -> Void) throws -> [CaseFailure] {
+    let members = try inputFolders.map { try Set(fileNames(in: $0, ending: ".npz")) }
+    let all = members.reduce(into: Set()) { $0.formUnion($1) }
+    guard !all.isEmpty else { throw EvaluationError.noFiles(folder: inputFolders[0].path, ending: ".npz") }
+    for (folder, names) in zip(inputFolders, members) {
+      let missing = all.subtracting(names)
+      guard missing.isEmpty else {
+        throw EvaluationError.membersDiffer(folder: folder.path, missing: missing.sorted(by: precedesByCodePoint))
+      }
+    }
+    try createFolder(outputFolder)
+    try description.write(to: outputFolder.appendingPathComponent("dataset.json"))
+    let identifiers = all.sorted(by: precedesByCodePoint).map { String($0.dropLast(4)) }
+    let outcomes = inParallel(identifiers, threads: threads, done: caseDone) { try merge($0) }
+    return zip(identifiers, outcomes).compactMap { identifier, outcome in
+      if case .failure(let error) = outcome { CaseFailure(identifier: identifier, reason: "\(error)") } else { nil }
+    }
+  }
+
+  private func merge(_ identifier: String) throws {
+    let files = inputFolders.map { $0.appendingPathComponent(identifier + ".npz").path }
+    let propertiesFile = inputFolders[0].appendingPathComponent(identifier + ".pkl").path
+    guard FileManager.default.fileExists(atPath: propertiesFile) else {
+      throw EvaluationError.fileMissing(
+        file: propertiesFile, advice: "It lies beside the .npz file; predict again with --save_probabilities")
+    }
+    let pickled = try Pickle.read(path: propertiesFile)
+    let properties = try ImageProperties(pickled: pickled, file: propertiesFile)
+    let readers = try files.map { try NumPyArchive(path: $0).reader("probabilities") }
+    let shape = readers[0].shape
+    for (file, reader) in zip(files, readers) {
+      guard reader.shape == shape else {
+        throw EvaluationError.arraysDiffer(
+          file: file, shape: reader.shape, otherFile: files[0], otherShape: shape)
+      }
+    }
+    guard shape.count == 4, shape[0] == labels.segmentationHeadCount else {
+      throw EvaluationError.wrongArray(
+        file: files[0], expected: "probabilities of \(labels.segmentationHeadCount) classes or regions and three axes",
+        found: "the shape \(shape)")
+    }
+    var classifier = ProbabilityClassifier(labels: labels, spatialShape: Array(shape.dropFirst()))
+    let output = outputFolder.appendingPathComponent(identifier)
+    if savesProbabilities {
+      try NumPyArchiveWriter.create(atomicallyAt: output.path + ".npz") { writer in
+        try writer.begin("probabilities", shape: shape, kind: .float32)
+        try average(readers, voxelCount: classifier.voxelCount) { probabilities in
+          try writer.append(probabilities)
+          classifier.add(probabilities)
+        }
+      }
+      try Pickle.write(pickled, atomicallyAt: output.path + ".pkl")
+    } else {
+      try average(readers, voxelCount: classifier.voxelCount) { classifier.add($0) }
+    }
+    try readerWriter.writeSegmentation(
+      classifier.segmentation, to: URL(fileURLWithPath: output.path + description.fileEnding), properties: properties)
+  }
+
+  /// The mean of one class after the other, added in the order of the members and divided in float32.
+  private func average(_ readers: [NumPyReader], voxelCount: Int, _ body: ([Float]) throws -> Void) throws {
+    for _ in 0..<labels.segmentationHeadCount {
+      var mean = try readers[0].read(voxelCount, as: Float.self)
+      for reader in readers.dropFirst() {
+        let other = try reader.read(voxelCount, as: Float.self)
+        for index in mean.indices { mean[index] += other[index] }
+      }
+      let count = Float(readers.count)
+      for index in mean.indices { mean[index] /= count }
+      try body(mean)
+    }
+  }
+}
+
+/// Makes a label map of probabilities that come class by class.
+///
+/// nnU-Net: `LabelManager.convert_probabilities_to_segmentation`: the first largest class, or for regions in their
+/// order whatever is above one half, later ones over earlier ones.
+struct ProbabilityClassifier {
+  private let labels: LabelManager
+  private var best: [Float] = []
+  private var index = 0
+  private(set) var segmentation: VoxelGrid<Int16>
+
+  init(labels: LabelManager, spatialShape: [Int]) {
+    self.labels = labels
+    segmentation = VoxelGrid(shape: [1] + spatialShape, repeating: 0)
+  }
+
+  var voxelCount: Int { segmentation.voxelCount }
+
+  mutating func add(_ probabilities: [Float]) {
+    if labels.hasRegions {
+      let value = Int16(clamping: labels.regionsClassOrder[index])
+      for voxel in probabilities.indices where probabilities[voxel] > 0.5 { segmentation.elements[voxel] = value }
+    } else if index == 0 {
+      best = probabilities
+    } else {
+      let value = Int16(clamping: index)
+      for voxel in probabilities.indices where probabilities[voxel] > best[voxel] {
+        best[voxel] = probabilities[voxel]
+        segmentation.elements[voxel] = value
+      }
+    }
+    index += 1
+  }
+}
+
+extension ImageProperties {
+  /// Reads what a writer needs from the properties in nnU-Net's `.pkl` files.
+  init(pickled value: PickleValue, file: String) throws {
+    func numbers(_ value: PickleValue?) -> [Double]? { value?.numbers }
+    guard let spacing = numbers(value["spacing"]) else {
+      throw EvaluationError.wrongArray(
+        file: file, expected: "properties with a list 'spacing'", found: "something else")
+    }
+    var geometry: SimpleITKGeometry?
+    if let stuff = value["sitk_stuff"] {
+      guard let spacing = numbers(stuff["spacing"]), let origin = numbers(stuff["origin"]),
+        let direction = numbers(stuff["direction"])
+      else {
+        throw EvaluationError.wrongArray(
+          file: file, expected: "'sitk_stuff' with spacing, origin and direction", found: "something else")
+      }
+      geometry = SimpleITKGeometry(spacing: spacing, origin: origin, direction: direction)
+    }
+    var nibabel: NibabelGeometry?
+    if let affine = value["nibabel_stuff"]?["original_affine"] {
+      let flat = affine.numPyArray.flatMap { try? $0.elements(as: Double.self) }
+      let rows =
+        flat.map { flat in (0..<4).map { Array(flat.dropFirst($0 * 4).prefix(4)) } }
+        ?? affine.elements?.compactMap(\.numbers)
+      guard let rows, rows.count == 4, rows.allSatisfy({ $0.count == 4 }) else {
+        throw EvaluationError.wrongArray(
+          file: file, expected: "'original_affine' of four by four numbers", found: "something else")
+      }
+      nibabel = NibabelGeometry(originalAffine: rows)
+    }
+    self.init(spacing: spacing, sitkStuff: geometry, nibabelStuff: nibabel)
+  }
+}

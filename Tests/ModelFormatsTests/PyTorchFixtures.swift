@@ -1,0 +1,82 @@
+import Archives
+import Foundation
+
+/// Small checkpoints that PyTorch 2.15 wrote, in gzip and base64.
+enum PyTorchFixtures {
+  static let zip = decode(
+    """
+    H4sIAAAAAAACA62YaXzbZh3H5TjX3DR30qaULrANHOjc+E56OfWKs04jS9V1aIUgZEu21cqW/9LjpOkwFNa4LefGxhjXGDCgXONmUGB0LdAy\
+    xlGObsBg3cb5gg/jXd/B8+hxHEl2mjZBnyiOE/2+v99z/51J1t3IMK2tTM3VyXQzop7KKtPyJklEoq9wQE3E25l9tutwQwkYL9+BBXkZzWj6\
+    AWFGVjJZZIArldJUVU4hRcsbntt0SdZlaaeSQh5oGOLA7eUHsCqnSUVV9gmarmQE/MYn+igAGlNIw/4+oYgU1fAIupwsKqokIDlvaLowHfBA\
+    k9fLt2CIgZ8UMzI0U4knoWoi2kN/6YEW3oWfGYZW3o1fU4UiXMO2IfDsZhnWzTaWYRXbyLrK0HY8S4KtRtDOQQe/tn46UVVEAzqz2DvbnG3J\
+    tmZNWleV1k1pPZTWi6CPg36+ux4NwRonZy3hNLLuMgywLoJbRzkvQ7Ceg5fzffU4BVFHsMGJunY328Q2zsEg65qDV1DMKxFcx8H1fH89jDwt\
+    67Nwg5Pzqt0kyRy8mnXPgZdyhhC8hoPX1h9C+WBBzEuyBBvnUeYI+OFGDHQh8JE2NpA2bsI/MGUYplA/ggAHwfptzIpqGkIUWBnmm/GvqqMc\
+    Nj0CEMEebgRRczzmYIQ0fpTyNyPYwsFWvqceP5mGbTZ63JxF/kjVYbvpEIQYdRirOOwgDnHqcBOCnRy8ju+t5yAlVUjYLHZqxaQqVw3GTYMQ\
+    3EwNdlUMbiEGLDW4FcHrOZiob6BEQnCbzeBWLZ+p4idNfBh2UzxXwe8h+Nspfi+COzh4wyL4YAB4G35XfmGV3WnSI7CP0t9Yob+J0Kco/c0I\
+    BA7esgjdHwHRRt+T1fQFftLkRyFF+VKFLxN+mvIzCLIcKPXHVxmB/Tb8TVlRr9IPmPQRUCk9V6HnCV2j9AIC4ECvTy+OgGGfPbNoYWCRSR+F\
+    IqVPV+gzhH6Q0mcRHOLgrvpzP62KGXirna9papVf4hvI+hqGt2GDBgRvNxfYHBwmBu+gBu9EcDcHR/g19QyMlKiKOsxV1usk5fmhTBfsUcwb\
+    GqKcYwiOc/CuRXaQXAHNwrury97EBOA9GMMgeC+JxZB1/z68VeI98v0UeQ+Cezn4AL9ukb1NzMlI1uG+RQ6E6hMeuN/uHIQP0g55oNIhHyId\
+    8iB1/TCCj3Dw0WPmm48dhY9z8FDRPMm0AlJyyiFZFwwkIhk+UYKHvXyTedCQ958swae8LFOCT5uP57ScnEfFnJAsptM45yP2ECH4DA3x2UqI\
+    z5EQJ2iIzyP4AgdfNFhXCb6UfWTCKPJtWGQ2ScjoWrFgwJen4NESfMVr4lQdvjoeO3Lo+fFHe+/im+efNeBrU/B1HIp1yUWxyHfhP2R0URLI\
+    yFYb8o0SfJO2g/wWvjU+9hI97A3zGFW1TEbJZ+DbJXjMa+ZAuqjkBVUzDNmA70zBd72pfDFXmPUJKU2XfbmiihRR18VZD51BHjhJH/BIaLaA\
+    Z+b3zNDpEHz/+LGj8AMOHveybnM1bIUfTkxM3PJffJnfyAQ5lUxhsCSnDI+cJz944Am+kUaMwWmzuaqIlLwfzpThRxz8uAw/4eBs9mS2YjQC\
+    54jRTzl4Ehtlay1+lsw+wV9TrXLO3BODp7IY9nMOflGGX3LwK9lseU4W80I6I0hKSobzU/Dr8dhFKsG9S/RCUjaQIOdE+A22f9JOPRGD3xLq\
+    7zi4UIanOXiGX01qj6Ku46kiyAUtlYXf454gGiWvIEHUMwb8oQR/9JoNTmuqBM+yjNlkSZ4mKf5UWfr0rQf+bD6ZKkoiPEdO0YscPF9cGDY8\
+    6nm8LuAF0zqf3zsho9vpH+BFftA0xtMVd7QsiKqqzciSkFN0Ha+8fEYQD+IR/8tE0TfJtrSeDZ7xvoCjknty0YpxDTNQrRh9aU3PiUjAFYWB\
+    679EvM9ROFYuP8E/9u9n7yZTgtyL49cx0QV8peLDwZVMniy/RDxY3+HyVyREAsRm4J9k+jRcNkAXE6sGSOLtXSMlbSK+ZTm+85eqIKTKJMPc\
+    thcHyGA3XzZDO7PdVpVvGk7EN68gAKUejuFvY/gL34fx/TC+T+H7Ir6ZHfizAL4H8T28gyQ9WEpvHyYV9RJJe+1J/Yl4J1PrPzhGmL6T60+T\
+    2dy4BHPMzgwk4ltX0v37mK240XeQBIOnLz29jP4Prqz/cc+PnYsT//792cwy/EP/j/F/KVbBj9GXO80x8R+Zu0Q+BK1dItFGe6JwIu694kSu\
+    CqWh8ipVXon/Ddf/9T/L8I9crX9DxZd4Dv2rq5/soG1LeI7YPaOJeGhZo+DC7pLp7OttPr+M8R9Z2fi7GiRi/je0v0w+HLuXMN9hNx9NxLet\
+    aPldnX+Hc/n7h1e6/l1m3z9+3Wl+6f2/w9l8v3/F7W+xzPfChb9rxLa1moKpm2KLIwXeBKPLTXG51vY4fPBW18HU7B+nyN5xiuTfvPG5p+z5\
+    W68of2gF+efPL+J/7f6z/7g6/2p1smz/oIc4n38os3fp+bOBCSwUMGbTDVlXcAVzSCT/IxMUKRH3XWUQf2g4EI2GwuFIJBQMBwKR0dGwPxQN\
+    jwbCgWBwNDQcjkZHo/4RkvLCuV0dXpzDa6Z0mVvufE5rhddZk9z5f0Cn2lrArbEpAx5msZrQCbEWYetskHutkJrKz8mxFlJdNk73Kqa2gHPK\
+    rdVNu03+wCrGUXs5tdYqxq4da3No/U6ttf6wa+93agNOrbV2sGv7Vzu0QafWeso72uvUhpxa6wlt13rbHdqwU2s9ae3aE05tpKafLWelXbu+\
+    w6GNOrXWo8bRXqd25Mq1PZ0O7ahTaz1jOmza+5xaf83Esh4NdnF3l1NcnVn1Tw/r9WCNuGZqWTd1u5jpdopr5pZ1R7aL+RpxzeSybqp28TMW\
+    8SKbiXWv22ATcz3MErvwJNvcvHF+z3bfWFX2OV7XN9HXSz3zZ3izeZz3DtD39ONsUzPV9JnP02f/B/gbgJp2GQAA
+    """)
+  static let legacy = decode(
+    """
+    H4sIAAAAAAACA32WaZTbVhXH5WVmGnWytE2XlG3YHRZjezyODYGZpCHTVu20UdKiAoOQrWdLrSz5Lz0lmRTDAB0nKUtboGUrUPawlX2HEiiF\
+    spV931J2vvUr53AO3CdpnHiqic6Rrff03v9379N9993l7K2y89+79/5n6sYT124rLmev/neOfvuQCtoWSZJ6vse9lufoB5kf2J6LDA3QNtIb\
+    x+bcYTpzTdtwkT2mydTJl3pMD+wjLECuj3xBG6POwPJ8jjElq+WoZbsc40peywsNz+1gQsmH4SpzM/W6jB/y/Jv0Q8zuWDxApkUGOKzFiR/I\
+    1/gm85m5x25xGdntKnIFbRvN6npm6LCi7vl2R6dG0SjGAsi3uOe3rKIectsJZN1nzdB2TJ0zN/B8/WBFxlihoE0IU2mk0WEYj6fIex3P4Pvj\
+    ThkT2iYa06hWa9PlSqVaacyUqjgn8qrVC7FBmVzgkPcpkpJT8gOcq+SVzACTxy1h5kaOTSo2a5ek22o4thFgi0WWWONWKuk8KyacPyRcEBO2\
+    xoQLOS5ScbF2fhqB45KzaW9LtC8V2nklN8BjlIxAPDbWfhzH41U8QbswTbtn0PedOpv8ExP5J+1TxpT8Cp6sZFbwlFj6qRxPU/F07aI0aUZx\
+    t4TC2bS3J9rP2CcsXsEzldwKnhVrP5ujqOI56QHCDvcM12QmSuny1cpMo4IyyWdIviJWJitWZpoepAGqMWKGo6ZiR/rKWIbTRj2WT0Lqcuoa\
+    RlTjNLFUmmlM1yulOp5LxBwRnxd95xXsFIv1/Jj2Ao5ZFXPaBWm0Zhu7Rli7o/gt14a83Ws93DFdw2UJb0/Ce6Hg7Y158xyXq7hC25rGM5sO\
+    rhwB7vHCpsOGOOVM92qlHY3qTA1XJbirE9yCwF0T467l2KdCTcfZtSr2j+CuovwxhB0YhdVL1XoJ1yWw6xPYiwRMi2E3cLxYxUvWgU1X8NIR\
+    2BXu6UywuIZVLldKeFnC0hPWywXLiFlNjpYKcx1WuQY2wtovUuaQ1h6lNXZUGjV0EpqV0GxBuzGm3cThqOimR4ldhzsCu8wy/CHLW8uqVkvo\
+    JSwkLF+wgpjFOUIVB9NZYR2HRiNyiZ8Oj8NrWPUq+bWUsI4krJsF6xUxq8/xShWvSt9rbcfoYHmU5nnOkPbqNbRGuVbHa4iWJdpro929glsE\
+    bSWmDTiOqjimXZxGC1qGY/g4nqSOA2vF67Rstyap43Ukvn17LPp6jjeoeOM62a7b40u47dHpiJJDvVGq0O65nTQl0rxDGCyJdPQmOgvoEHhz\
+    rP8WjjtV3KVduk6iNrqMMx9vXedMHI6Q8bY0M2rlUqlOW+Ptybq9I1m3d4p1uzs24V0c71bxnmNR456jeK+K94XRye71uN2l6sDXA25whvf3\
+    8YGkRojaH+zjQwVF6uPD0fCu12UuD7t6M2y3yegTqRZR3izTMfCRxKKPJhZ9TFj08diiT3Dcq+KTgZLp41PWiYUg1CZFcSOc1Tu+F/YCfHoR\
+    n+njswUtKwoTH5+bn73lyMPz9269WRtfHRvg84v4AlmoZFhohNp59KLjG6YuomHo1Rf7+FLslOjFl+fnHpGiK4hqDMfrdGyqe77Sx1cLkR3c\
+    N2xXd7wgoLrpa4v4eqHlht3eUlFveT4rdkOH24bvG0tyHHUy7osHyKYouGR8IzK6XcXJ48eO4psqvlVQclqG+nbi/oWFhSv/R1f0o0gc3262\
+    SNhkrUBmrniQ8UBUjtE1i+9E7joGt90yvjvAgyq+N8D3VfzAus9KQHX8UIB+pOIhAlmPRvy4aT2gbZBWr/tvn8VPLBL7qYqfDfBzFb9gkedd\
+    Zrh6u6Obdovhl4v41fzsqXgKra6YrzdZwHXWNfBrwj80qnpiFr8Rqr9V8bsBfq/iD1Fl2gp9n+JGZz2vZeGPtBIborrT5rrhdwL8qY8/FyKH\
+    255j4pQiRS6b7KCw4uEkd8RNGX+JRrZC08BfxbH/NxV/D09/NvrqLu0Y/CNCu+51C4wfiF/gn9pUBKbYpYVmuuE43iFm6l3b92lPuh3dOExf\
+    /F8LovxdFOVvyobPpJUI2bQdkEs7bfNpp+JY2vE1nnbKTKQdB+ek5e0NaelVTkuL56YllMm00m5jWkG2Ka2G2cyKq2GRW33YKc3NXZ+VzryW\
+    Z3Mj7Udmk4e5+O+GudX3meR/db65Rj2TvDNH+rLUHray5hmP2eGYVeWJNQRJOimsOTm5xuLYujm6l+m+h+6TdJ8SFu+SpC10T9Fd2pUZzpka\
+    ekGz5x7c/X9fHfd35Q0AAA==
+    """)
+  static let module = decode(
+    """
+    H4sIAAAAAAACA6VVzW8bRRRfO4ntbIqTuB9p0xK+CrjQOt5NbNdt81G3+GIEwQhphFSN1rtj7yqb3bzd2VgFWQJBaHtEqjhy42+gBw5I/AWI\
+    K+oFIcGJA/8AM7NJvLuuG5WsZI/3vd/vvd/Me2+81ZqYlKRcThp55qSCpHm6ae2RZUOjWml322428tKnseeL9AAkNMvwDqF919vGfWL1TOpD\
+    Sqcuo5ccp7TjGoFN/JJtOUTz5PfDBdJXvoSJAUwWEU9PPc1yLKcHUw/RDHvHu5qn7RBKPB8yA8gWUYZZw+iQOwiOA2rZvow90gks2xhyZJge\
+    A6HE8V0P76kyyMUiyrKgPkNqPQIzIUVu2q5GPw6NMpxCKYYpw0togq36bgD5VorC7EctqZVqpb6BuXCZf6Trrm0TnVqu48sfegbxiHHX0qkM\
+    hSttOE3hTBvOPjT5y7kHsNCG84gdvtSxNB8umNMm02POmGE+BRZNkeeiyLMPl/jXy48Ee4nCK214NQz12gN4vQ1vBOIUcSfodvmRXR7Am+gi\
+    tziug3eZyfLZ1ukhAPuEwls6xvxUqOVgLDOLDG/fg+I+sLDvoNMinqZv9zWPHa1HsOm62z68K9JeFVUf+kPfNeEroXPcZ/m4G9h2HAPLH6A8\
+    93ZdL0IsC6KCFkdcuG9RE/MAPR9UAVtBl0Zhmt3X7vtY11gNDFgVwAoqRIHDPVSFu4aWnumOpbwuoHU0z6E+1SjBBivqQaAbwnsTnU14h6lu\
+    CcRauDPWWcazYesCthHWbATm+ocJNwXudljtg8mCxgDuiKlhhewSjQYeM95tpdApZnMDOjS+10oFHb+01crmvkZrhSesp/lna+w9sCDdOboH\
+    SuykdjSK93g7uU6zsZG4Dl74UbiQH//5/Sve8/wzXsiiVBsKORhZVnSr5+ywvm42Vv6PluoqF7DRh7/TLEX6uQLmpY0jAZ37lLh8wpuNmyc5\
+    A9ui1CZcw/7aHxf4DZd5roa8tB67lZfLzcaNEwj4+TdjnWf/fLp6nt9Fk8dk34xnV5qNWydqgb82/xX5nz7+86fj889GKnDUgyc6/xWZZ//1\
+    +94nx9d/SVKHDSi27xPPYh34mcavfGwZzUbpBcWUK1VFKV+vqCtVpV6tlStqfVWpldU6MzOLUlMrVbWuqFyl+sO9y0WmoyhUprjYI53RWZ4b\
+    UZ78H0+yowO4EGPmJqVx058MEh2ixViQb6NBRiY3GSc6CPOxOIUpaXQAk/RoJ+dj9O+mpMTsJLnRLoxzz2QSXCXJjfbQbIz7OMIdc3bR0i7F\
+    95yVjmm6rVYmc/WwRSeuDUuXWGfS4fokG66MJ379Mh2+h7fvVCbk5AQ+xP4Hqrp/IyUKAAA=
+    """)
+
+  private static func decode(_ text: String) -> [UInt8] {
+    (try? Gzip.decompress([UInt8](Data(base64Encoded: text) ?? Data()))) ?? []
+  }
+}
