@@ -2,6 +2,7 @@
 // No function here allocates, starts a thread or keeps state; the only global is the cached probe.
 #pragma once
 
+#include "ck_augmentation.h"
 #include "ck_convolution.h"
 #include "ck_instruction_set.h"
 #include "ck_movement.h"
