@@ -41,7 +41,7 @@ let imaging: [Target] = [
     name: "Preprocessing",
     dependencies: ["Volumes", "Datasets", "HDF5Files", "TensorCore"]),
   .target(name: "Planning", dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
-  .target(name: "Augmentation", dependencies: ["Volumes", "TensorCore"]),
+  .target(name: "Augmentation", dependencies: ["Volumes", "TensorCore", "CKernels"]),
   .target(name: "SyntheticData", dependencies: ["Volumes", "Datasets", "TensorCore"]),
 ]
 
@@ -124,7 +124,7 @@ let package = Package(
     tests("Datasets"),
     tests("Preprocessing", ["HDF5Files"]),
     tests("Planning"),
-    tests("Augmentation", ["HDF5Files"]),
+    tests("Augmentation", ["HDF5Files", "CKernels"]),
     tests("Inference", ["HDF5Files"]),
     tests("Evaluation", ["HDF5Files"]),
     tests("Training"),
