@@ -5,13 +5,34 @@
 #include "augmentation_sampling.inc.h"
 #include "augmentation_intensity.inc.h"
 
-static void SIMD_NAME(copy_reversed)(float *row, const float *source, size_t count) {
-  for (size_t i = 0; i < count; i++) row[i] = source[count - 1 - i];
+#define EXCHANGE(element)                                        \
+  for (size_t i = 0; i < count; i++) {                           \
+    element kept = a[i];                                         \
+    a[i] = b[i];                                                 \
+    b[i] = kept;                                                 \
+  }
+
+#define EXCHANGE_REVERSED(element)                               \
+  for (size_t i = 0; i < count; i++) {                           \
+    element kept = a[i];                                         \
+    a[i] = b[count - 1 - i];                                     \
+    b[count - 1 - i] = kept;                                     \
+  }
+
+static void SIMD_NAME(exchange)(float *restrict a, float *restrict b, size_t count) { EXCHANGE(float) }
+
+static void SIMD_NAME(exchange_labels)(int16_t *restrict a, int16_t *restrict b, size_t count) { EXCHANGE(int16_t) }
+
+static void SIMD_NAME(exchange_reversed)(float *restrict a, float *restrict b, size_t count) {
+  EXCHANGE_REVERSED(float)
 }
 
-static void SIMD_NAME(copy_labels_reversed)(int16_t *row, const int16_t *source, size_t count) {
-  for (size_t i = 0; i < count; i++) row[i] = source[count - 1 - i];
+static void SIMD_NAME(exchange_labels_reversed)(int16_t *restrict a, int16_t *restrict b, size_t count) {
+  EXCHANGE_REVERSED(int16_t)
 }
+
+#undef EXCHANGE
+#undef EXCHANGE_REVERSED
 
 static void SIMD_NAME(fill_where_negative)(float *values, const int16_t *labels, size_t count, float fill) {
   for (size_t i = 0; i < count; i++) values[i] = labels[i] < 0 ? fill : values[i];
@@ -80,8 +101,10 @@ const ck_augmentation_kernels SIMD_NAME(ck_augmentation) = {
     .rescale = SIMD_NAME(rescale),
     .power = SIMD_NAME(power),
     .add_noise = SIMD_NAME(add_noise),
-    .copy_reversed = SIMD_NAME(copy_reversed),
-    .copy_labels_reversed = SIMD_NAME(copy_labels_reversed),
+    .exchange = SIMD_NAME(exchange),
+    .exchange_labels = SIMD_NAME(exchange_labels),
+    .exchange_reversed = SIMD_NAME(exchange_reversed),
+    .exchange_labels_reversed = SIMD_NAME(exchange_labels_reversed),
     .fill_where_negative = SIMD_NAME(fill_where_negative),
     .replace_label = SIMD_NAME(replace_label),
     .label_indicator = SIMD_NAME(label_indicator),

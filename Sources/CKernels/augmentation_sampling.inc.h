@@ -134,56 +134,69 @@ static inline float SIMD_NAME(half_rounded)(float value) {
   return pattern.number;
 }
 
+// The eight voxels around a position: bit 2 of a number is the upper slice, bit 1 the upper row, bit 0 the next voxel.
+typedef float SIMD_NAME(corner_floats) __attribute__((vector_size(32)));
+typedef int32_t SIMD_NAME(corner_labels) __attribute__((vector_size(32)));
+
+static inline __attribute__((always_inline)) float SIMD_NAME(corner_sum)(const SIMD_NAME(corner_floats) * values) {
+  typedef float half __attribute__((vector_size(16)));
+  half sum = __builtin_shufflevector(*values, *values, 0, 1, 2, 3) +
+             __builtin_shufflevector(*values, *values, 4, 5, 6, 7);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
 /// The label with the highest score among the eight voxels around a position.
-static int16_t SIMD_NAME(vote)(const int16_t *source, const size_t size[3], const int32_t lower[3],
-                               const float fraction[3], int16_t outside) {
-  int16_t labels[8];
-  float weights[8];
+static inline __attribute__((always_inline)) int16_t SIMD_NAME(winner)(const SIMD_NAME(corner_labels) * corners,
+                                                                     float x, float y, float z,
+                                                                     const int32_t lower[3]) {
+  const SIMD_NAME(corner_labels) labels = *corners;
+  const SIMD_NAME(corner_floats) along_x = {1 - x, x, 1 - x, x, 1 - x, x, 1 - x, x};
+  const SIMD_NAME(corner_floats) along_y = {1 - y, 1 - y, y, y, 1 - y, 1 - y, y, y};
+  const SIMD_NAME(corner_floats) along_z = {1 - z, 1 - z, 1 - z, 1 - z, z, z, z, z};
+  const SIMD_NAME(corner_floats) weights = along_x * along_y * along_z * 1000.0f;
+  // Halves go to the even voxel.
+  int nearest = (z > 0.5f || (z == 0.5f && (lower[0] & 1))) << 2;
+  nearest |= (y > 0.5f || (y == 0.5f && (lower[1] & 1))) << 1;
+  nearest |= x > 0.5f || (x == 0.5f && (lower[2] & 1));
+  const int32_t nearest_label = labels[nearest];
+
+  float best = -1, nearest_score = 0;
+  int32_t result = 0;
+  SIMD_NAME(corner_labels) remaining = labels;
+  // From the smallest label up, so that the first of equal scores is the smallest label's.
+  for (int32_t label; (label = __builtin_reduce_min(remaining)) != INT32_MAX;) {
+    SIMD_NAME(corner_labels) equal = labels == label;
+    SIMD_NAME(corner_floats) counted = (SIMD_NAME(corner_floats))((SIMD_NAME(corner_labels))weights & equal);
+    float score = SIMD_NAME(half_rounded)(SIMD_NAME(corner_sum)(&counted));
+    if (label == nearest_label) nearest_score = score;
+    if (score > best) {
+      best = score;
+      result = label;
+    }
+    remaining = (remaining & ~equal) | (equal & INT32_MAX);
+  }
+  return (int16_t)(nearest_score == best ? nearest_label : result);
+}
+
+static int16_t SIMD_NAME(winner_at_border)(const int16_t *source, const size_t size[3], const int32_t lower[3],
+                                           const float fraction[3], int16_t outside) {
+  SIMD_NAME(corner_labels) labels;
   for (int corner = 0; corner < 8; corner++) {
-    // The order of the factors and of the sum is that of torch's grid_sample.
-    float weight = 1;
     size_t offset = 0;
     int inside = 1;
-    for (int axis = 2; axis >= 0; axis--) {
-      weight *= corner >> (2 - axis) & 1 ? fraction[axis] : 1 - fraction[axis];
-    }
     for (int axis = 0; axis < 3; axis++) {
       int32_t index = lower[axis] + (corner >> (2 - axis) & 1);
       inside &= index >= 0 && index < (int32_t)size[axis];
       offset = offset * size[axis] + (size_t)index;
     }
     labels[corner] = inside ? source[offset] : outside;
-    weights[corner] = weight;
   }
-  int nearest = 0;
-  for (int axis = 0; axis < 3; axis++) {
-    // Halves go to the even voxel.
-    int upper = fraction[axis] > 0.5f || (fraction[axis] == 0.5f && (lower[axis] & 1));
-    nearest = nearest << 1 | upper;
-  }
-  float best = -1, nearest_score = 0;
-  int16_t winner = 0;
-  for (int corner = 0; corner < 8; corner++) {
-    int16_t label = labels[corner];
-    int seen = 0;
-    for (int earlier = 0; earlier < corner; earlier++) seen |= labels[earlier] == label;
-    if (seen) continue;
-    float score = 0;
-    for (int other = corner; other < 8; other++) {
-      if (labels[other] == label) score += weights[other] * 1000.0f;
-    }
-    score = SIMD_NAME(half_rounded)(score);
-    if (label == labels[nearest]) nearest_score = score;
-    if (score > best || (score == best && label < winner)) {
-      best = score;
-      winner = label;
-    }
-  }
-  return nearest_score == best ? labels[nearest] : winner;
+  return SIMD_NAME(winner)(&labels, fraction[2], fraction[1], fraction[0], lower);
 }
 
-static inline uint32_t SIMD_NAME(label_pair)(const int16_t *labels) {
-  uint32_t pair;
+/// Two neighbouring labels in one number.
+static inline __attribute__((always_inline)) int32_t SIMD_NAME(label_pair)(const int16_t *labels) {
+  int32_t pair;
   __builtin_memcpy(&pair, labels, sizeof pair);
   return pair;
 }
@@ -192,7 +205,7 @@ static inline __attribute__((always_inline)) void SIMD_NAME(sample_labels_in)(
     int16_t *row, size_t count, const int16_t *source, const size_t size[3], const float start[3],
     const float step[3], int16_t outside, const int planar) {
   const ptrdiff_t next_y = (ptrdiff_t)size[2];
-  const ptrdiff_t next_z = (ptrdiff_t)(size[1] * size[2]);
+  const ptrdiff_t next_z = planar ? 0 : (ptrdiff_t)(size[1] * size[2]);
   for (size_t i = 0; i < count; i += SIMD_WIDTH) {
     simd_float output = SIMD_NAME(lane_numbers)() + (float)i;
     SIMD_NAME(axis_positions) x = SIMD_NAME(positions)(output, start[2], step[2]);
@@ -205,27 +218,52 @@ static inline __attribute__((always_inline)) void SIMD_NAME(sample_labels_in)(
       inside &= SIMD_NAME(pair_inside)(z.lower, size[0]);
       base += z.lower * (int32_t)next_z;
     }
-    size_t lanes = count - i < SIMD_WIDTH ? count - i : SIMD_WIDTH;
-    for (size_t lane = 0; lane < lanes; lane++) {
-      if (inside[lane]) {
-        // Nearly every voxel lies among eight equal labels.
+    // A row of labels, and -1 in lanes whose voxels do not all agree.
+    int16_t labels[SIMD_WIDTH];
+    int32_t mixed[SIMD_WIDTH];
+    int any_mixed = 1;
+    if (__builtin_reduce_and(inside)) {
+      simd_int near_near, near_far, far_near, far_far;
+#pragma clang loop unroll(full)
+      for (int lane = 0; lane < SIMD_WIDTH; lane++) {
         const int16_t *corner = source + base[lane];
-        uint32_t pair = SIMD_NAME(label_pair)(corner);
-        uint32_t differences = pair ^ SIMD_NAME(label_pair)(corner + next_y);
+        near_near[lane] = SIMD_NAME(label_pair)(corner);
+        near_far[lane] = SIMD_NAME(label_pair)(corner + next_y);
         if (!planar) {
-          differences |= pair ^ SIMD_NAME(label_pair)(corner + next_z);
-          differences |= pair ^ SIMD_NAME(label_pair)(corner + next_z + next_y);
-        }
-        differences |= (pair >> 16) ^ (pair & 0xffffu);
-        if (differences == 0) {
-          row[i + lane] = *corner;
-          continue;
+          far_near[lane] = SIMD_NAME(label_pair)(corner + next_z);
+          far_far[lane] = SIMD_NAME(label_pair)(corner + next_z + next_y);
         }
       }
-      const int32_t lower[3] = {z.lower[lane], y.lower[lane], x.lower[lane]};
-      const float fraction[3] = {z.fraction[lane], y.fraction[lane], x.fraction[lane]};
-      row[i + lane] = SIMD_NAME(vote)(source, size, lower, fraction, outside);
+      simd_int lower_label = near_near << 16;
+      simd_int different = (near_near ^ near_far) | ((near_near & -65536) ^ lower_label);
+      if (!planar) different |= (near_near ^ far_near) | (near_near ^ far_far);
+      different = different != 0;
+      typedef int16_t narrow __attribute__((vector_size(SIMD_WIDTH * 2)));
+      narrow result = __builtin_convertvector(lower_label >> 16, narrow);
+      __builtin_memcpy(labels, &result, sizeof labels);
+      any_mixed = __builtin_reduce_or(different);
+      __builtin_memcpy(mixed, &different, sizeof mixed);
+    } else {
+      for (int lane = 0; lane < SIMD_WIDTH; lane++) mixed[lane] = -1;
     }
+    size_t lanes = count - i < SIMD_WIDTH ? count - i : SIMD_WIDTH;
+    if (any_mixed) {
+      for (size_t lane = 0; lane < lanes; lane++) {
+        if (!mixed[lane]) continue;
+        const int32_t lower[3] = {z.lower[lane], y.lower[lane], x.lower[lane]};
+        if (inside[lane]) {
+          const int16_t *near = source + base[lane];
+          const int16_t *far = near + next_z;
+          SIMD_NAME(corner_labels) corners = {near[0], near[1], near[next_y], near[next_y + 1],
+                                              far[0],  far[1],  far[next_y],  far[next_y + 1]};
+          labels[lane] = SIMD_NAME(winner)(&corners, x.fraction[lane], y.fraction[lane], z.fraction[lane], lower);
+        } else {
+          const float fraction[3] = {z.fraction[lane], y.fraction[lane], x.fraction[lane]};
+          labels[lane] = SIMD_NAME(winner_at_border)(source, size, lower, fraction, outside);
+        }
+      }
+    }
+    __builtin_memcpy(row + i, labels, lanes * sizeof *labels);
   }
 }
 

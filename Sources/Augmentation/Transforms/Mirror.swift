@@ -21,33 +21,35 @@ public struct Mirror: SampleTransform, Hashable {
 
   public func apply(_ parameters: Parameters, to sample: inout TrainingSample) {
     guard !parameters.isEmpty else { return }
-    let copyReversed = kernels.copy_reversed
-    let copyLabelsReversed = kernels.copy_labels_reversed
-    sample.image = flipped(sample.image, along: parameters) { copyReversed?($0, $1, $2) }
-    sample.segmentation = flipped(sample.segmentation, along: parameters) { copyLabelsReversed?($0, $1, $2) }
+    let kernels = kernels
+    let flips = (0..<3).map(parameters.contains)
+    Self.mirror(&sample.image, along: flips, exchange: kernels.exchange, reversed: kernels.exchange_reversed)
+    Self.mirror(
+      &sample.segmentation, along: flips, exchange: kernels.exchange_labels,
+      reversed: kernels.exchange_labels_reversed)
   }
 
-  private func flipped<Element>(
-    _ grid: VoxelGrid<Element>, along axes: [Int],
-    copyReversed: (UnsafeMutablePointer<Element>, UnsafePointer<Element>, Int) -> Void
-  ) -> VoxelGrid<Element> {
-    let size = grid.spatialShape
-    let flips = (0..<3).map(axes.contains)
-    return VoxelGrid(shape: grid.shape) { destination in
-      guard let target = destination.baseAddress else { return }
-      grid.elements.withUnsafeBufferPointer { elements in
-        guard let source = elements.baseAddress else { return }
-        for channel in 0..<grid.channelCount {
-          for z in 0..<size[0] {
-            let slice = channel * size[0] + (flips[0] ? size[0] - 1 - z : z)
-            for y in 0..<size[1] {
-              let from = source + (slice * size[1] + (flips[1] ? size[1] - 1 - y : y)) * size[2]
-              let to = target + ((channel * size[0] + z) * size[1] + y) * size[2]
-              if flips[2] {
-                copyReversed(to, from, size[2])
-              } else {
-                to.update(from: from, count: size[2])
-              }
+  /// Swaps two rows, given their first voxels and their length.
+  private typealias RowExchange<Element> = (UnsafeMutablePointer<Element>?, UnsafeMutablePointer<Element>?, Int) -> Void
+
+  /// Swaps every row with the one it is mirrored to, in place.
+  private static func mirror<Element>(
+    _ grid: inout VoxelGrid<Element>, along flips: [Bool], exchange: RowExchange<Element>?,
+    reversed: RowExchange<Element>?
+  ) {
+    guard let exchange, let reversed else { return }
+    let (slices, rows, width) = (grid.shape[1], grid.shape[2], grid.shape[3])
+    for channel in 0..<grid.channelCount {
+      grid.withMutableChannel(channel) { voxels in
+        for z in 0..<slices {
+          for y in 0..<rows {
+            let index = z * rows + y
+            let partner = (flips[0] ? slices - 1 - z : z) * rows + (flips[1] ? rows - 1 - y : y)
+            let row = voxels + index * width
+            if partner > index {
+              (flips[2] ? reversed : exchange)(row, voxels + partner * width, width)
+            } else if partner == index, flips[2] {
+              reversed(row, row + (width + 1) / 2, width / 2)
             }
           }
         }

@@ -54,8 +54,13 @@ typedef struct ck_augmentation_kernels {
   /// values[i] += deviation * (standard normal number i of stream `key`). The numbers do not depend on the level.
   void (*add_noise)(float *values, size_t count, float deviation, uint64_t key);
 
-  void (*copy_reversed)(float *row, const float *source, size_t count);
-  void (*copy_labels_reversed)(int16_t *row, const int16_t *source, size_t count);
+  /// Swaps a[i] and b[i]; the arrays do not overlap.
+  void (*exchange)(float *a, float *b, size_t count);
+  void (*exchange_labels)(int16_t *a, int16_t *b, size_t count);
+
+  /// Swaps a[i] and b[count - 1 - i]; the arrays do not overlap.
+  void (*exchange_reversed)(float *a, float *b, size_t count);
+  void (*exchange_labels_reversed)(int16_t *a, int16_t *b, size_t count);
 
   /// values[i] = fill where labels[i] < 0.
   void (*fill_where_negative)(float *values, const int16_t *labels, size_t count, float fill);
