@@ -76,4 +76,4 @@ func peakResidentMegabytes() -> Double {
 }
 
 /// All workloads, in the order they run.
-let workloads: [Workload] = forwardWorkloads + trainingWorkloads
+let workloads: [Workload] = forwardWorkloads + trainingWorkloads + augmentationWorkloads
