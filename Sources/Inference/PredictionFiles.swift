@@ -1,0 +1,49 @@
+import Archives
+import Foundation
+import Preprocessing
+import Volumes
+
+/// The files beside a segmentation that nnU-Net's ensembling reads.
+enum PredictionFiles {
+  /// `CASE.npz` with the array `probabilities`, float32 `[C, Z, Y, X]`, written class by class.
+  static func write(probabilities: VoxelGrid<Float>, to file: URL) throws {
+    let count = probabilities.voxelCount
+    try NumPyArchiveWriter.create(atomicallyAt: file.path) { writer in
+      try writer.begin("probabilities", shape: probabilities.shape, kind: .float32)
+      try probabilities.elements.withUnsafeBufferPointer { elements in
+        for channel in 0..<probabilities.channelCount {
+          try writer.append(UnsafeBufferPointer(rebasing: elements[channel * count..<(channel + 1) * count]))
+        }
+      }
+    }
+  }
+
+  /// `CASE.pkl` with the properties as nnU-Net pickles them.
+  static func write(properties: CaseProperties, to file: URL) throws {
+    try Pickle.write(.dictionary(try pickled(properties)), atomicallyAt: file.path)
+  }
+
+  static func pickled(_ properties: CaseProperties) throws -> PickleDictionary {
+    func floats(_ values: [Double]) -> [PickleValue] { values.map { .float($0) } }
+    func integers(_ values: [Int]) -> [PickleValue] { values.map { .integer($0) } }
+    var result = PickleDictionary()
+    if let geometry = properties.image.sitkStuff {
+      result["sitk_stuff"] = .dictionary(
+        PickleDictionary([
+          "spacing": .tuple(floats(geometry.spacing)), "origin": .tuple(floats(geometry.origin)),
+          "direction": .tuple(floats(geometry.direction)),
+        ]))
+    }
+    if let geometry = properties.image.nibabelStuff {
+      let affine = try NumPyArray(shape: [4, 4], geometry.originalAffine.flatMap { $0 })
+      result["nibabel_stuff"] = .dictionary(PickleDictionary(["original_affine": .array(affine)]))
+    }
+    result["spacing"] = .list(floats(properties.image.spacing))
+    result["shape_before_cropping"] = .tuple(integers(properties.shapeBeforeCropping))
+    let box = properties.boxUsedForCropping
+    result["bbox_used_for_cropping"] = .list(zip(box.lower, box.upper).map { .list(integers([$0, $1])) })
+    result["shape_after_cropping_and_before_resampling"] = .tuple(
+      integers(properties.shapeAfterCroppingAndBeforeResampling))
+    return result
+  }
+}
