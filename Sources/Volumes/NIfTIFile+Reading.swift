@@ -15,9 +15,11 @@ enum NIfTIFile {
 
   /// Reads the voxels as float32 `[C, Z, Y, X]`, where a fourth axis of the file counts channels, scaled by the
   /// header's slope and intercept in the precision that ITK uses.
-  static func read(_ file: URL) throws -> (VoxelGrid<Float>, NIfTIHeader) {
+  /// - Parameter ignoresLoneIntercept: leaves values alone where the header has an intercept but no slope.
+  static func read(_ file: URL, ignoresLoneIntercept: Bool = false) throws -> (VoxelGrid<Float>, NIfTIHeader) {
     let reader = try FileByteReader(file)
-    let header = try readHeader(from: reader)
+    var header = try readHeader(from: reader)
+    if ignoresLoneIntercept && !header.hasSlope { header.intercept = 0 }
     try checkSize(header, reader, file)
     let skip = header.dataOffset - NIfTIHeader.byteCount
     let skipped = try reader.skip(skip)

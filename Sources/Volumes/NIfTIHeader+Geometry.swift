@@ -17,7 +17,7 @@ extension NIfTIHeader {
       let matrix = try trustedMatrix(file: file)
       for row in 0..<spatial {
         // NIfTI's coordinates are RAS, ITK's LPS.
-        origin[row] = row < 2 ? -Double(matrix[row][3]) : Double(matrix[row][3])
+        origin[row] = Double(row < 2 ? -matrix[row][3] : matrix[row][3]) * millimetresPerUnit
       }
       for column in 0..<spatial {
         var cosines = (0..<spatial).map { row in
@@ -88,7 +88,7 @@ extension NIfTIHeader {
     if qformCode > 0 { return qform.map { $0.map(Double.init) } }
     var affine = (0..<4).map { row in (0..<4).map { row == $0 ? 1.0 : 0.0 } }
     for axis in 0..<min(3, sizes.count) {
-      affine[axis][axis] = (axis == 0 ? -1 : 1) * Double(pixelSizes[axis])
+      affine[axis][axis] = (axis == 0 ? -1 : 1) * Double(abs(pixelSizes[axis]))
       affine[axis][3] = -Double(sizes[axis] - 1) / 2 * affine[axis][axis]
     }
     return affine

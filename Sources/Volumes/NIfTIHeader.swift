@@ -13,6 +13,8 @@ struct NIfTIHeader {
   var dataOffset: Int
   /// The file's `scl_slope`, 1 where the file has 0, and its `scl_inter`.
   var slope: Double
+  /// Whether `scl_slope` asks for scaling; ITK applies the intercept even where it does not, nibabel leaves it out.
+  var hasSlope: Bool
   var intercept: Double
   /// Distances along x, y, z and further axes in the file's units.
   var pixelSizes: [Float]
@@ -122,6 +124,7 @@ struct NIfTIHeader {
     let nifti = image.pointee
     let storedSlope = Double(nifti.scl_slope)
     slope = abs(storedSlope) < Double.ulpOfOne ? 1 : storedSlope
+    hasSlope = storedSlope != 0
     intercept = Double(nifti.scl_inter)
     pixelSizes = [nifti.dx, nifti.dy, nifti.dz, nifti.dt]
     switch nifti.xyz_units {

@@ -17,7 +17,7 @@ public struct NibabelReaderWriter: ImageReaderWriter {
 
   public func readImages(_ files: [URL]) throws -> (VoxelGrid<Float>, ImageProperties) {
     let images = try files.map { file in
-      let (grid, header) = try NIfTIFile.read(file)
+      let (grid, header) = try NIfTIFile.read(file, ignoresLoneIntercept: true)
       return (file: file, grid: grid, spacing: try spacing(header, file), affine: header.nibabelAffine())
     }
     guard let first = images.first else { throw ImageError.noFiles }

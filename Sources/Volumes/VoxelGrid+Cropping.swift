@@ -68,25 +68,43 @@ extension VoxelGrid {
     let size = order.map { shape[$0 + 1] }
     let step = order.map { strides[$0] }
     let voxels = voxelCount
+    // Of the result's axes, the one that X of this grid becomes, and the one that is X in neither.
+    let fast = order.firstIndex(of: 2) ?? 2
+    let outer = fast == 2 ? 0 : 1 - fast
+    let steps = (size[1] * size[2], size[2])
+    let outerTarget = outer == 0 ? steps.0 : steps.1
+    let fastTarget = fast == 0 ? steps.0 : steps.1
     return VoxelGrid(shape: [channelCount] + size) { destination in
       guard let target = destination.baseAddress, voxels > 0 else { return }
       elements.withUnsafeBufferPointer { source in
         guard let source = source.baseAddress else { return }
-        // Blocks of rows keep both sides of the transposition in the cache when X moves to another axis.
-        let block = 32
-        for c in 0..<channelCount {
-          for z in 0..<size[0] {
-            let from = source + c * voxels + z * step[0]
-            let to = target + (c * size[0] + z) * size[1] * size[2]
-            for firstY in stride(from: 0, to: size[1], by: block) {
-              for firstX in stride(from: 0, to: size[2], by: block) {
-                for y in firstY..<min(firstY + block, size[1]) {
-                  for x in firstX..<min(firstX + block, size[2]) {
-                    (to + y * size[2] + x).initialize(to: from[y * step[1] + x * step[2]])
-                  }
-                }
-              }
-            }
+        WorkerPool.shared.run(tasks: channelCount * size[outer]) { task in
+          let (c, i) = (task / size[outer], task % size[outer])
+          let from = source + c * voxels + i * step[outer]
+          let to = target + c * voxels + i * outerTarget
+          if fast == 2 {
+            for y in 0..<size[1] { (to + y * steps.1).initialize(from: from + y * step[1], count: size[2]) }
+          } else {
+            Self.transposePlane(
+              from, step[2], to, fastTarget, rows: size[fast], columns: size[2])
+          }
+        }
+      }
+    }
+  }
+
+  /// `to[row * rowStep + column] = from[column * columnStep + row]`.
+  private static func transposePlane(
+    _ from: UnsafePointer<Element>, _ columnStep: Int, _ to: UnsafeMutablePointer<Element>, _ rowStep: Int, rows: Int,
+    columns: Int
+  ) {
+    // Blocks keep the lines of both sides in the cache until they are used up.
+    let block = 32
+    for firstRow in stride(from: 0, to: rows, by: block) {
+      for firstColumn in stride(from: 0, to: columns, by: block) {
+        for row in firstRow..<min(firstRow + block, rows) {
+          for column in firstColumn..<min(firstColumn + block, columns) {
+            (to + row * rowStep + column).initialize(to: from[column * columnStep + row])
           }
         }
       }

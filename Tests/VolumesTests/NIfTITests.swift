@@ -256,6 +256,38 @@ func isClose(_ a: [Double], _ b: [Double], _ tolerance: Double) -> Bool {
     #expect(throws: ImageError.self) { try reader.readSegmentation(folder.file("image.nii")) }
   }
 
+  @Test func oddGeometryAsITK() throws {
+    let rotation: [Float] = [0.6, -0.8, 0, 5, 0.8, 0.6, 0, 6, 0, 0, 1, 7]
+    var raw = RawNIfTI()
+    raw.pixelSizes = [1, 1, 1, 1, 0]
+    (raw.sformCode, raw.rows) = (1, rotation)
+    let expected = [-0.6, 0.8, 0, -0.8, -0.6, 0, 0, 0, 1]
+    // Metres and micrometres scale spacing and origin.
+    for (units, scale) in [(UInt8(1), 1e3), (2, 1), (3, 1e-3), (0, 1), (8 + 1, 1e3)] {
+      raw.units = units
+      let geometry = try #require(try read(raw).1.sitkStuff)
+      #expect(isClose(geometry.spacing, [scale, scale, scale], 1e-9))
+      #expect(isClose(geometry.origin, [-5 * scale, -6 * scale, 7 * scale], 1e-9))
+      #expect(isClose(geometry.direction, expected, 1e-7))
+    }
+    raw.units = 2
+    // Of two transforms ITK takes the sform of scanner coordinates; of other kinds only where the qform agrees.
+    raw.offset = [1, 2, 3]
+    for (qform, sform, usesSform) in [
+      (Int16(1), Int16(1), true), (1, 2, false), (2, 1, true), (0, 2, true), (1, 0, false),
+    ] {
+      (raw.qformCode, raw.sformCode) = (qform, sform)
+      let geometry = try #require(try read(raw).1.sitkStuff)
+      #expect(isClose(geometry.origin, usesSform ? [-5, -6, 7] : [-1, -2, 3], 1e-9), "\(qform) \(sform)")
+    }
+    // A sheared sform is refused where no qform helps out.
+    raw.rows[1] = 0.3
+    (raw.qformCode, raw.sformCode) = (1, 1)
+    #expect(try read(raw).1.sitkStuff?.origin == [-1, -2, 3])
+    raw.qformCode = 0
+    #expect(throws: ImageError.self) { try read(raw) }
+  }
+
   @Test func channelsMustAgree() throws {
     let (a, b) = (folder.file("a.nii"), folder.file("b.nii"))
     var raw = RawNIfTI()

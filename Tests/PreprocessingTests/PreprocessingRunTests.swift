@@ -1,0 +1,102 @@
+import Datasets
+import Foundation
+import Preprocessing
+import Synchronization
+import TensorTestSupport
+import Testing
+import Volumes
+
+@Suite struct PreprocessingRunTests {
+  private let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+
+  private func preprocessor(_ golden: URL) throws -> Preprocessor {
+    let plans = try Plans(contentsOf: golden.appendingPathComponent("plans.json"))
+    return try Preprocessor(
+      plans: plans, configuration: plans.configuration(named: "3d_fullres"),
+      datasetDescription: DatasetDescription(contentsOf: golden.appendingPathComponent("dataset.json")))
+  }
+
+  private func cases(_ golden: URL) throws -> [DatasetCase] {
+    try DatasetCase.list(in: golden.appendingPathComponent("imagesTr"), fileEnding: ".nii.gz").map {
+      DatasetCase(
+        identifier: $0.identifier, images: $0.images,
+        label: golden.appendingPathComponent("labelsTr/\($0.identifier).nii.gz"))
+    }
+  }
+
+  @Test func oneBadCaseDoesNotStopTheOthers() throws {
+    guard let golden = Golden.folder("preprocess/hippocampus_no_resampling") else { return }
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let good = try cases(golden)
+    #expect(good.count == 2)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let broken = folder.appendingPathComponent("broken_0000.nii.gz")
+    try Data("not an image".utf8).write(to: broken)
+    let mixed = [
+      good[0], DatasetCase(identifier: "broken", images: [broken], label: good[0].label),
+      DatasetCase(identifier: "mismatch", images: good[0].images, label: good[1].label),
+      DatasetCase(identifier: "channels", images: good[0].images + good[0].images, label: good[0].label), good[1],
+    ]
+    let store = folder.appendingPathComponent("store")
+    let run = PreprocessingRun(preprocessor: try preprocessor(golden), folder: store)
+    let seen = Mutex<[String]>([])
+    let outcomes = try run.run(mixed) { progress in
+      seen.withLock { $0.append(progress.identifier) }
+      #expect(progress.total == 5)
+    }
+    #expect(outcomes[0] == .done && outcomes[4] == .done)
+    for (index, word) in [(1, "broken_0000.nii.gz"), (2, "shape"), (3, "2 channels")] {
+      guard case .failed(let reason) = outcomes[index] else {
+        Issue.record("case \(index): \(outcomes[index])")
+        continue
+      }
+      #expect(reason.contains(word), "\(reason)")
+    }
+    #expect(seen.withLock { $0.sorted() } == mixed.map(\.identifier).sorted())
+    let made = try CaseStore(folder: store)
+    #expect(made.identifiers == good.map(\.identifier))
+    let direct = try preprocessor(golden).run(images: good[1].images, segmentation: good[1].label)
+    let loaded = try made.load(good[1].identifier)
+    #expect(loaded.data == direct.data && loaded.segmentation == direct.segmentation)
+    #expect(loaded.classLocations == direct.classLocations && loaded.properties == direct.properties)
+  }
+
+  @Test func keepsWhatIsUpToDate() throws {
+    guard let golden = Golden.folder("preprocess/hippocampus_no_resampling") else { return }
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let cases = try cases(golden)
+    var run = PreprocessingRun(preprocessor: try preprocessor(golden), folder: folder, memoryLimit: 1)
+    #expect(try run.run(cases) == [.done, .done])
+    #expect(try run.run(cases) == [.kept, .kept])
+    // A file that a crash left behind, or that is damaged, is made again.
+    let file = folder.appendingPathComponent(cases[0].identifier + ".h5")
+    try Data(contentsOf: file).prefix(1000).write(to: file)
+    #expect(try run.run(cases) == [.done, .kept])
+    run.overwrites = true
+    #expect(try run.run(cases) == [.done, .done])
+    // Other settings make other results.
+    let plans = try Plans(contentsOf: golden.appendingPathComponent("plans.json"))
+    var json = plans.json
+    json["transpose_forward"] = [1, 0, 2]
+    json["transpose_backward"] = [1, 0, 2]
+    let other = try Plans(json: .object(json))
+    let changed = PreprocessingRun(
+      preprocessor: try Preprocessor(
+        plans: other, configuration: other.configuration(named: "3d_fullres"),
+        datasetDescription: DatasetDescription(contentsOf: golden.appendingPathComponent("dataset.json"))),
+      folder: folder)
+    #expect(try changed.run(cases) == [.done, .done])
+  }
+
+  @Test func aCascadeAddsOneChannelForEachLabel() {
+    let item = PreprocessedCase(
+      data: VoxelGrid(shape: [1, 1, 1, 3], elements: [5, 6, 7]),
+      segmentation: VoxelGrid(shape: [1, 1, 1, 3], elements: [-1, 2, 1]),
+      properties: CaseProperties(
+        image: ImageProperties(spacing: [1, 1, 1]), shapeBeforeCropping: [1, 1, 3],
+        boxUsedForCropping: BoundingBox(lower: [0, 0, 0], upper: [1, 1, 3]),
+        shapeAfterCroppingAndBeforeResampling: [1, 1, 3]), classLocations: ClassLocations(entries: []))
+    let result = item.appendingOneHot(of: [1, 2])
+    #expect(result.data == VoxelGrid(shape: [3, 1, 1, 3], elements: [5, 6, 7, 0, 0, 1, 0, 1, 0]))
+  }
+}
