@@ -1,3 +1,5 @@
+import Datasets
+
 /// What can go wrong when folders of segmentations are compared.
 public enum EvaluationError: Error, Hashable, Sendable, CustomStringConvertible {
   case noFiles(folder: String, ending: String)
@@ -49,18 +51,4 @@ public enum EvaluationError: Error, Hashable, Sendable, CustomStringConvertible 
     case .cannotChange(let path, let problem): "\(path): \(problem); check permissions and free space"
     }
   }
-}
-
-/// A case that could not be done, while the others were.
-public struct CaseFailure: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The case's file name or identifier.
-  public let identifier: String
-  public let reason: String
-
-  public init(identifier: String, reason: String) {
-    self.identifier = identifier
-    self.reason = reason
-  }
-
-  public var description: String { "\(identifier): \(reason)" }
 }

@@ -3,16 +3,16 @@ import ModelFormats
 import TensorCore
 
 /// What prediction takes from a checkpoint, ours (`.h5`) or nnU-Net's (`.pth`).
-struct FoldCheckpoint {
-  let file: String
-  let trainerName: String
-  let configuration: String
+package struct FoldCheckpoint {
+  package let file: String
+  package let trainerName: String
+  package let configuration: String
   /// `nil` where the checkpoint allows none.
-  let allowedMirroringAxes: [Int]?
+  package let allowedMirroringAxes: [Int]?
   /// PyTorch's names and axis order; names may come twice.
-  let weights: [(name: String, value: Tensor)]
+  package let weights: [(name: String, value: Tensor)]
 
-  init(contentsOf file: URL) throws {
+  package init(contentsOf file: URL) throws {
     self.file = file.path
     if file.pathExtension == "pth" {
       let checkpoint = try PyTorchCheckpoint(path: file.path)

@@ -4,9 +4,9 @@ import Preprocessing
 import Volumes
 
 /// The files beside a segmentation that nnU-Net's ensembling reads.
-enum PredictionFiles {
+package enum PredictionFiles {
   /// `CASE.npz` with the array `probabilities`, float32 `[C, Z, Y, X]`, written class by class.
-  static func write(probabilities: VoxelGrid<Float>, to file: URL) throws {
+  package static func write(probabilities: VoxelGrid<Float>, to file: URL) throws {
     let count = probabilities.voxelCount
     try NumPyArchiveWriter.create(atomicallyAt: file.path) { writer in
       try writer.begin("probabilities", shape: probabilities.shape, kind: .float32)
@@ -19,7 +19,7 @@ enum PredictionFiles {
   }
 
   /// `CASE.pkl` with the properties as nnU-Net pickles them.
-  static func write(properties: CaseProperties, to file: URL) throws {
+  package static func write(properties: CaseProperties, to file: URL) throws {
     try Pickle.write(.dictionary(try pickled(properties)), atomicallyAt: file.path)
   }
 

@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 
 /// The cases of a data set that could not be worked on, each with its reason.

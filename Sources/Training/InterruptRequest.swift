@@ -21,4 +21,14 @@ public enum InterruptRequest {
   }
 
   public static var isPending: Bool { requested.load(ordering: .relaxed) }
+
+  /// Calls `body` once, from a thread of its own, when the user asks to stop. Starts listening.
+  public static func whenRequested(_ body: @escaping @Sendable () -> Void) {
+    install()
+    let thread = Thread {
+      while !isPending { Thread.sleep(forTimeInterval: 0.05) }
+      body()
+    }
+    thread.start()
+  }
 }

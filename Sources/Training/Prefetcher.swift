@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Which thread makes an item has no influence on it, so the order and the items are the same for any number of
 /// threads. At most `capacity` items are in the making or waiting, which bounds the memory.
-final class Prefetcher<Item: Sendable>: Sendable {
+package final class Prefetcher<Item: Sendable>: Sendable {
   private struct State: Sendable {
     var nextToMake: Int
     var nextToTake: Int
@@ -23,10 +23,12 @@ final class Prefetcher<Item: Sendable>: Sendable {
   /// - Parameters:
   ///   - first: the number of the first item.
   ///   - make: makes one item; called from several threads at once.
-  init(threads: Int, capacity: Int, first: Int, make: @escaping @Sendable (Int) throws -> Item) {
+  package init(threads: Int, capacity: Int, first: Int, make: @escaping @Sendable (Int) throws -> Item) {
     threadCount = max(1, threads)
     state = Mutex(State(nextToMake: first, nextToTake: first))
-    free = DispatchSemaphore(value: max(1, capacity))
+    // Dispatch wants a semaphore to end with at least the value it began with.
+    free = DispatchSemaphore(value: 0)
+    for _ in 0..<max(1, capacity) { free.signal() }
     self.make = make
     for _ in 0..<threadCount {
       let thread = Thread { [self] in work() }
@@ -37,7 +39,7 @@ final class Prefetcher<Item: Sendable>: Sendable {
   }
 
   /// The next item; waits until it is made. Rethrows what making it threw.
-  func next() throws -> (item: Item, secondsWaited: Double) {
+  package func next() throws -> (item: Item, secondsWaited: Double) {
     let start = DispatchTime.now().uptimeNanoseconds
     while true {
       let result: Result<Item, any Error>? = state.withLock { state in
@@ -54,7 +56,7 @@ final class Prefetcher<Item: Sendable>: Sendable {
   }
 
   /// Ends the threads after the items they are making.
-  func stop() {
+  package func stop() {
     state.withLock { $0.isStopped = true }
     for _ in 0..<threadCount { free.signal() }
   }

@@ -5,15 +5,15 @@ import TensorCore
 ///
 /// nnU-Net: `nnUNetTrainer.validation_step` and `on_validation_epoch_end`. The counts are those of patches, not of
 /// whole cases, hence 'pseudo'.
-struct PseudoDice: Sendable, Hashable {
+package struct PseudoDice: Sendable, Hashable {
   /// One per foreground class or region.
-  private(set) var truePositives: [Int]
-  private(set) var falsePositives: [Int]
-  private(set) var falseNegatives: [Int]
+  package private(set) var truePositives: [Int]
+  package private(set) var falsePositives: [Int]
+  package private(set) var falseNegatives: [Int]
   private let hasRegions: Bool
   private let ignoreLabel: Int16?
 
-  init(labels: LabelManager) {
+  package init(labels: LabelManager) {
     hasRegions = labels.hasRegions
     ignoreLabel = labels.ignoreLabel.map { Int16($0) }
     let count = hasRegions ? labels.segmentationHeadCount : labels.segmentationHeadCount - 1
@@ -25,7 +25,7 @@ struct PseudoDice: Sendable, Hashable {
   /// - Parameters:
   ///   - logits: `[N, spatial, K]`.
   ///   - target: int16 `[N, spatial]`, or for regions uint8 `[N, spatial, K (+ 1 with an ignore label)]`.
-  mutating func add(logits: Tensor, target: Tensor) {
+  package mutating func add(logits: Tensor, target: Tensor) {
     let channels = logits.shape.channels
     logits.withElements(as: Float.self) { logits in
       if hasRegions {
@@ -72,7 +72,7 @@ struct PseudoDice: Sendable, Hashable {
   }
 
   /// One per class; NaN where a class neither occurs nor is predicted.
-  var perClass: [Double] {
+  package var perClass: [Double] {
     truePositives.indices.map { index in
       let doubled = 2 * truePositives[index]
       let all = doubled + falsePositives[index] + falseNegatives[index]

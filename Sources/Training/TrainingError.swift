@@ -9,6 +9,7 @@ public enum TrainingError: Error, CustomStringConvertible {
   case lossNotFinite(epoch: Int, iteration: Int, loss: Float, cases: [String])
   case batchFailed(case: String, reason: String)
   case outputNotWritable(file: URL, reason: String)
+  case validationInterrupted(folder: URL)
   case emptyFold(fold: String, part: String)
 
   public var description: String {
@@ -31,6 +32,8 @@ public enum TrainingError: Error, CustomStringConvertible {
       "case \(name): its patch could not be loaded: \(reason)"
     case .outputNotWritable(let file, let reason):
       "\(file.path): \(reason); check the folder's permissions and the free space"
+    case .validationInterrupted(let folder):
+      "the validation was stopped on request; what it predicted is in \(folder.path). Repeat it with --val"
     case .emptyFold(let fold, let part):
       "fold \(fold) has no \(part) cases; check splits_final.json"
     }

@@ -32,13 +32,10 @@ public final class TrainingLog: Sendable {
       format: "training_log_%d_%d_%d_%02d_%02d_%02d.txt", now.year ?? 0, now.month ?? 0, now.day ?? 0, now.hour ?? 0,
       now.minute ?? 0, now.second ?? 0)
     let url = folder.appendingPathComponent(name)
-    if !FileManager.default.fileExists(atPath: url.path) {
-      FileManager.default.createFile(atPath: url.path, contents: nil)
-    }
+    _ = FileManager.default.createFile(atPath: url.path, contents: nil)
     guard let handle = FileHandle(forWritingAtPath: url.path) else {
       throw TrainingError.outputNotWritable(file: url, reason: "the log file can't be opened for writing")
     }
-    _ = try? handle.seekToEnd()
     file = handle
   }
 

@@ -22,20 +22,12 @@ public struct TrainingRecord: Sendable, Hashable {
   /// The number of complete epochs.
   public var epochCount: Int { epochEndTimestamps.count }
 
-  mutating func appendDice(_ perClass: [Double]) {
+  package mutating func appendDice(_ perClass: [Double]) {
     let occurring = perClass.filter { !$0.isNaN }
     let mean = occurring.isEmpty ? Double.nan : occurring.reduce(0, +) / Double(occurring.count)
     dicePerClass.append(perClass)
     meanForegroundDice.append(mean)
     emaForegroundDice.append(emaForegroundDice.last.map { $0 * 0.9 + 0.1 * mean } ?? mean)
-  }
-
-  /// Forgets what was recorded for epochs from `epoch` on, so that they can be run again.
-  mutating func truncate(toEpoch epoch: Int) {
-    for (_, path) in Self.curves where self[keyPath: path].count > epoch {
-      self[keyPath: path].removeSubrange(epoch...)
-    }
-    if dicePerClass.count > epoch { dicePerClass.removeSubrange(epoch...) }
   }
 }
 
@@ -52,14 +44,14 @@ extension TrainingRecord {
   private static let dicePerClassName = "dice_per_class_or_region"
 
   /// The record in the form a checkpoint stores.
-  var checkpointValues: [String: [[Double]]] {
+  package var checkpointValues: [String: [[Double]]] {
     var values = Dictionary(
       uniqueKeysWithValues: Self.curves.map { ($0.name, self[keyPath: $0.path].map { [$0] }) })
     values[Self.dicePerClassName] = dicePerClass
     return values
   }
 
-  init(checkpointValues values: [String: [[Double]]]) {
+  package init(checkpointValues values: [String: [[Double]]]) {
     for (name, path) in Self.curves { self[keyPath: path] = (values[name] ?? []).compactMap(\.first) }
     dicePerClass = values[Self.dicePerClassName] ?? []
   }

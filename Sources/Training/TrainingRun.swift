@@ -7,7 +7,7 @@ public struct TrainingRun: Sendable {
   public let datasetName: String
   public let configurationName: String
   public let fold: FoldSelection
-  public let settings: TrainerSettings
+  public var settings: TrainerSettings
   public let plans: Plans
   public let configuration: PlannedConfiguration
   public let description: DatasetDescription

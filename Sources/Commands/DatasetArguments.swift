@@ -1,0 +1,95 @@
+import ArgumentParser
+import Datasets
+import Foundation
+import Planning
+
+/// Which data sets a planning command works on, and how it shows progress.
+struct DatasetArguments: ParsableArguments {
+  @Option(name: .customShort("d"), parsing: .upToNextOption, help: "IDs of the data sets. Example: 2 4 5")
+  var datasets: [String]
+
+  @Flag(name: .customLong("verbose"), help: "Print more.")
+  var isVerbose = false
+
+  @Flag(name: .customLong("no_pbar"), help: "No progress bar.")
+  var disablesProgressBar = false
+
+  /// The names of the data sets.
+  func names(_ folders: DatasetFolders) throws -> [String] { try datasets.map { try folders.datasetName($0) } }
+}
+
+/// How the fingerprint is extracted.
+struct FingerprintArguments: ParsableArguments {
+  static let extractorName = "DatasetFingerprintExtractor"
+
+  @Option(
+    name: .customLong("fpe", withSingleDash: true), help: "The fingerprint extractor; there is one.")
+  var extractor = Self.extractorName
+
+  @Flag(
+    name: .customLong("verify_dataset_integrity"),
+    help: "Check the data set first. Recommended once for each data set.")
+  var verifiesIntegrity = false
+
+  @Flag(name: .customLong("clean"), help: "Extract the fingerprint anew even if there is one.")
+  var replacesExisting = false
+
+  func validate() throws {
+    guard extractor == Self.extractorName else {
+      throw ValidationError("-fpe \(extractor): there is only \(Self.extractorName).")
+    }
+  }
+}
+
+/// Which planner makes the plans, and with which changes.
+struct PlannerArguments: ParsableArguments {
+  @Option(name: .customLong("pl", withSingleDash: true), help: "The experiment planner.")
+  var planner = "ExperimentPlanner"
+
+  @Option(
+    name: .customLong("gpu_memory_target", withSingleDash: true),
+    help: "The memory (GB) that patch and batch size are chosen for. Default: the planner's.")
+  var memoryTarget: Double?
+
+  @Option(
+    name: .customLong("preprocessor_name", withSingleDash: true), help: "The preprocessor; there is one.")
+  var preprocessor = "DefaultPreprocessor"
+
+  @Option(
+    name: .customLong("overwrite_target_spacing", withSingleDash: true), parsing: .upToNextOption,
+    help: "Three numbers: the target spacing of 3d_fullres and 3d_cascade_fullres, in the order of the image's axes.")
+  var targetSpacing: [Double] = []
+
+  @Option(
+    name: .customLong("overwrite_plans_name", withSingleDash: true),
+    help: "The name of the plans. Give one whenever you change the planner's defaults.")
+  var plansName: String?
+
+  func validate() throws {
+    guard targetSpacing.isEmpty || (targetSpacing.count == 3 && targetSpacing.allSatisfy { $0 > 0 && $0.isFinite })
+    else {
+      throw ValidationError("-overwrite_target_spacing takes three positive numbers, found \(targetSpacing).")
+    }
+    if let memoryTarget, !(memoryTarget > 0 && memoryTarget.isFinite) {
+      throw ValidationError("-gpu_memory_target \(memoryTarget): it must be a positive number of gigabytes.")
+    }
+    guard preprocessor == "DefaultPreprocessor" else {
+      throw ValidationError("-preprocessor_name \(preprocessor): there is only DefaultPreprocessor.")
+    }
+  }
+
+  /// Plans every data set and writes its plans file. Returns the plans' name.
+  func plan(_ names: [String], folders: DatasetFolders) throws -> String {
+    var experimentPlanner = try ExperimentPlanner.named(planner)
+    if let memoryTarget { experimentPlanner.memoryTarget = memoryTarget }
+    if !targetSpacing.isEmpty { experimentPlanner.overwriteTargetSpacing = targetSpacing }
+    if let plansName { experimentPlanner.plansName = plansName }
+    experimentPlanner.preprocessorName = preprocessor
+    for name in names {
+      print("Planning \(name)")
+      let planned = try experimentPlanner.planExperiment(datasetName: name, folders: folders)
+      for remark in planned.remarks { print("  \(remark)") }
+    }
+    return experimentPlanner.plansName
+  }
+}

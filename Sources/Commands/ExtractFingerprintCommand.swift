@@ -1,0 +1,53 @@
+import ArgumentParser
+import Datasets
+import Planning
+import TensorCore
+
+struct ExtractFingerprintCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nnUNetv2_extract_fingerprint",
+    abstract: "Collects shapes, spacings and intensities of data sets.", aliases: ["extract_fingerprint"])
+
+  @OptionGroup var data: DatasetArguments
+  @OptionGroup var fingerprint: FingerprintArguments
+
+  @Option(name: .customLong("np", withSingleDash: true), help: "How many cases are read at a time.")
+  var threads: Int?
+
+  func run() throws {
+    let folders = DatasetFolders()
+    try fingerprint.extract(
+      data.names(folders), folders: folders, threads: threads, showsProgress: !data.disablesProgressBar,
+      isVerbose: data.isVerbose)
+  }
+}
+
+extension FingerprintArguments {
+  /// Checks the data sets if asked to, and extracts their fingerprints.
+  ///
+  /// - Throws: `ExitCode(1)` after listing what is wrong with a data set.
+  func extract(
+    _ names: [String], folders: DatasetFolders, threads: Int?, showsProgress: Bool, isVerbose: Bool
+  ) throws {
+    var extractor = DatasetFingerprintExtractor()
+    if let threads { extractor.pool = WorkerPool(threads: threads) }
+    for name in names {
+      print("Fingerprint extraction of \(name)")
+      if verifiesIntegrity {
+        let bar = ProgressBar(title: "checking", isShown: showsProgress)
+        let integrity = try DatasetIntegrity(rawFolder: folders.rawFolder(name), pool: extractor.pool) {
+          bar.update($0, of: $1)
+        }
+        bar.finish()
+        print(integrity.report)
+        if integrity.isFatal { throw ExitCode(1) }
+      }
+      let bar = ProgressBar(title: "fingerprint", isShown: showsProgress)
+      let result = try extractor.run(datasetName: name, folders: folders, overwrite: replacesExisting) {
+        bar.update($0, of: $1)
+      }
+      bar.finish()
+      if isVerbose { print(result.json.text()) }
+    }
+  }
+}

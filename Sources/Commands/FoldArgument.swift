@@ -1,0 +1,6 @@
+import ArgumentParser
+import Datasets
+
+extension FoldSelection: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import Foundation
+import Inference
+import Training
+
+/// The options that both predict commands share.
+struct PredictionArguments: ParsableArguments {
+  @Option(
+    name: .customShort("i"),
+    help: "Input folder. Files need channel numbers (CASE_0000...) and the file ending of the training data.")
+  var input: String
+
+  @Option(name: .customShort("o"), help: "Output folder; made if it does not exist.")
+  var output: String
+
+  @Option(
+    name: .customShort("f"), parsing: .upToNextOption,
+    help: "The folds whose mean is the prediction: numbers, or 'all'. Default: 0 1 2 3 4")
+  var folds: [String] = ["0", "1", "2", "3", "4"]
+
+  @Option(
+    name: .customLong("step_size", withSingleDash: true),
+    help: "How far neighbouring tiles lie apart, as a part of the patch; at most 1.")
+  var stepSize = 0.5
+
+  @Flag(name: .customLong("disable_tta"), help: "No mirroring: up to 8 times faster, a little less accurate.")
+  var disablesMirroring = false
+
+  @Flag(name: .customLong("verbose"), help: "Print the times of every stage of every case.")
+  var isVerbose = false
+
+  @Flag(name: .customLong("save_probabilities"), help: "Also write probabilities (.npz, .pkl), for ensembling.")
+  var savesProbabilities = false
+
+  @Flag(name: .customLong("continue_prediction"), help: "Keep existing results and predict only what is missing.")
+  var continues = false
+
+  @Option(
+    name: .customLong("chk", withSingleDash: true),
+    help: "The checkpoint's name. Where there is no such file, the same name with .h5 or .pth is taken.")
+  var checkpoint = "checkpoint_final.pth"
+
+  @Option(
+    name: .customLong("npp", withSingleDash: true), help: "How many cases are read and preprocessed at a time.")
+  var preprocessingThreads = 3
+
+  @Option(name: .customLong("nps", withSingleDash: true), help: "How many cases are exported at a time.")
+  var exportThreads = 3
+
+  @Option(
+    name: .customLong("prev_stage_predictions", withSingleDash: true),
+    help: "Folder with the predictions of the previous stage. Required for cascades.")
+  var previousStagePredictions: String?
+
+  @Option(name: .customLong("device", withSingleDash: true), help: Device.help)
+  var device = Device.cpu
+
+  @Flag(name: .customLong("disable_progress_bar"), help: "No progress bar.")
+  var disablesProgressBar = false
+
+  @Flag(
+    name: .customLong("not_on_device"),
+    help: "Keep intermediate results out of the device's memory; on the CPU, the only device here, they always are.")
+  var notOnDevice = false
+
+  @Flag(
+    name: .customLong("reference_precision"),
+    help: "Round intermediate results to 16 bits step by step as nnU-Net does, to reproduce its results exactly.")
+  var usesReferencePrecision = false
+
+  func validate() throws {
+    try device.requireAvailable()
+    guard stepSize > 0 && stepSize <= 1 else {
+      throw ValidationError("-step_size \(stepSize): it must be above 0 and at most 1.")
+    }
+    guard preprocessingThreads >= 0, exportThreads >= 0 else {
+      throw ValidationError("-npp and -nps can't be negative.")
+    }
+    for fold in folds where fold != "all" && Int(fold) == nil {
+      throw ValidationError("-f \(fold): a fold is a number or 'all'.")
+    }
+  }
+
+  /// Predicts; ends with exit code 1 if a case failed or the run was interrupted.
+  func predict(modelFolder: URL, partCount: Int, part: Int) throws {
+    let predictor = try Predictor(
+      modelFolder: modelFolder, folds: folds, checkpointName: checkpoint,
+      options: PredictionOptions(
+        stepSize: stepSize, usesMirroring: !disablesMirroring,
+        precision: usesReferencePrecision ? .reference : .float32))
+    let run = try PredictionRun(
+      predictor: predictor,
+      settings: .init(
+        inputFolder: URL(fileURLWithPath: input), outputFolder: URL(fileURLWithPath: output),
+        savesProbabilities: savesProbabilities, overwrites: !continues, preprocessingThreads: preprocessingThreads,
+        exportThreads: exportThreads, previousStageFolder: previousStagePredictions.map { URL(fileURLWithPath: $0) },
+        partCount: partCount, part: part))
+    let cancellation = Cancellation()
+    InterruptRequest.whenRequested {
+      FileHandle.standardError.write(Data("\nStopping; finished cases are kept. Once more to stop at once.\n".utf8))
+      cancellation.cancel()
+    }
+    let display = PredictionDisplay(showsBar: !disablesProgressBar, isVerbose: isVerbose)
+    let report = try run.run(progress: display, cancellation: cancellation)
+    if !report.isComplete { throw ExitCode(1) }
+  }
+}

@@ -1,0 +1,70 @@
+import Datasets
+import Evaluation
+import Foundation
+import Inference
+import Preprocessing
+import TensorCore
+import Volumes
+
+/// What the final validation found.
+public struct ValidationResult: Sendable {
+  public let summary: EvaluationSummary
+  /// Cases that could not be predicted or compared.
+  public let failures: [CaseFailure]
+}
+
+extension Trainer {
+  /// Predicts the fold's validation cases as whole images with the current weights, writes them to `validation`, and
+  /// compares them with the references there: `validation/summary.json`.
+  ///
+  /// nnU-Net: `nnUNetTrainer.perform_actual_validation`.
+  /// - Parameter savingProbabilities: also writes `.npz` and `.pkl`, which ensembling needs.
+  /// - Throws: what concerns all cases; a case that fails is in the result.
+  public func validate(savingProbabilities: Bool) throws -> ValidationResult {
+    let folder = outputFolder.appendingPathComponent("validation", isDirectory: true)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let predictor = SlidingWindowPredictor(
+      network: network, parameterSets: [parameters], patchSize: run.configuration.patchSize,
+      allowedMirroringAxes: mirroringAxes)
+    let export = try SegmentationExport(
+      plans: run.plans, configuration: run.configuration, datasetDescription: run.description)
+    let readerWriter = try ReaderWriters.named(run.plans.imageReaderWriter)
+    var failures: [CaseFailure] = []
+    for identifier in split.val {
+      guard !isStopRequested() else {
+        throw TrainingError.validationInterrupted(folder: folder)
+      }
+      log.write("predicting \(identifier)")
+      do {
+        let item = try caseStore.load(identifier)
+        log.write("\(identifier), shape \(item.data.shape)")
+        let logits = try predictor.predictLogits(of: item.data)
+        let file = folder.appendingPathComponent(identifier + run.description.fileEnding)
+        if savingProbabilities {
+          let result = try export.segmentationAndProbabilities(of: logits, properties: item.properties)
+          try PredictionFiles.write(
+            probabilities: result.probabilities, to: folder.appendingPathComponent(identifier + ".npz"))
+          try PredictionFiles.write(
+            properties: item.properties, to: folder.appendingPathComponent(identifier + ".pkl"))
+          try readerWriter.writeSegmentation(result.segmentation, to: file, properties: item.properties.image)
+        } else {
+          let segmentation = try export.segmentation(of: logits, properties: item.properties)
+          try readerWriter.writeSegmentation(segmentation, to: file, properties: item.properties.image)
+        }
+      } catch {
+        log.write("FAILED \(identifier): \(error)")
+        failures.append(CaseFailure(identifier: identifier, reason: "\(error)"))
+      }
+    }
+    var evaluation = try FolderEvaluation(
+      datasetDescription: run.description,
+      referenceFolder: run.datasetFolder.appendingPathComponent("gt_segmentations", isDirectory: true),
+      predictionFolder: folder, allowsMissingPredictions: true)
+    evaluation.readerWriter = readerWriter
+    let result = try evaluation.run(threads: nil) { _, _ in }
+    try result.summary.write(to: folder.appendingPathComponent("summary.json"))
+    log.write("Validation complete")
+    log.write("Mean Validation Dice: \(result.summary.foregroundMean.dice)")
+    return ValidationResult(summary: result.summary, failures: failures + result.failures)
+  }
+}
