@@ -81,7 +81,9 @@ struct CasePipeline: Sendable {
       progress.report(.networkStarted(case: identifier, shape: stage.content.data.shape))
       return try seconds.measure(.network) {
         let start = ContinuousClock.now
-        return try run.predictor.predictLogits(of: stage.content, cancellation: cancellation) { tiles in
+        return try run.predictor.runNetwork(
+          on: stage.content, keepsLogits: run.settings.savesProbabilities, cancellation: cancellation
+        ) { tiles in
           let elapsed = (ContinuousClock.now - start) / .seconds(1)
           let rate = tiles.fraction * Double(tiles.tileCount) / max(elapsed, 1e-9)
           let left = elapsed * (1 - tiles.fraction) / max(tiles.fraction, 1e-9)

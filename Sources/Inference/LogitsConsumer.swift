@@ -59,3 +59,29 @@ package struct LogitsCollector: LogitsConsumer {
     }
   }
 }
+
+/// Turns logits into labels on the image's grid as they come, and keeps the labels only.
+struct LabelingConsumer: LogitsConsumer {
+  private(set) var stream: LabelStream
+  let pool: WorkerPool
+
+  mutating func consume(_ slab: LogitsSlab) {
+    let (height, width, channels) = (slab.height, slab.width, slab.channels)
+    for first in stride(from: slab.depthRange.lowerBound, to: slab.depthRange.upperBound, by: LabelStream.slicesAtOnce)
+    {
+      let count = min(LabelStream.slicesAtOnce, slab.depthRange.upperBound - first)
+      stream.append(count: count) { target, channelStride, plane in
+        pool.run(count: count * height, grain: max(1, 16_384 / (width * channels))) { rows in
+          for row in rows {
+            let (k, y) = (row / height, row % height)
+            let source = slab.row(first + k, y)
+            for c in 0..<channels {
+              let line = target + c * channelStride + k * plane + y * width
+              for x in 0..<width { line[x] = source[x * channels + c] }
+            }
+          }
+        }
+      }
+    }
+  }
+}

@@ -66,7 +66,8 @@ public struct Predictor: Sendable {
   ) throws -> Prediction {
     let prepared = try preprocess(
       LoadedCase(image: image, properties: properties, previousStage: previousStage))
-    let predicted = try predictLogits(of: prepared, cancellation: cancellation, progress: progress)
+    let predicted = try runNetwork(
+      on: prepared, keepsLogits: keepsProbabilities, cancellation: cancellation, progress: progress)
     return try export(predicted, keepsProbabilities: keepsProbabilities)
   }
 }
@@ -86,10 +87,16 @@ struct LoadedCase: Sendable {
   let previousStage: VoxelGrid<Int16>?
 }
 
-/// What the network said about a case, in preprocessed space.
+/// What the network said about a case.
 struct PredictedCase: Sendable {
-  /// `[heads, Z, Y, X]`.
-  let logits: VoxelGrid<Float>
+  enum Content: Sendable {
+    /// `[heads, Z, Y, X]` in preprocessed space.
+    case logits(VoxelGrid<Float>)
+    /// `[1, Z, Y, X]` in the cropped image: logits were resampled and compared while the network was at work.
+    case labels(VoxelGrid<Int16>)
+  }
+
+  let content: Content
   let properties: CaseProperties
 }
 
@@ -130,23 +137,38 @@ extension Predictor {
     return prepared
   }
 
-  func predictLogits(
-    of prepared: PreprocessedCase, cancellation: Cancellation?, progress: (TileProgress) -> Void
+  /// - Parameter keepsLogits: whether all logits are needed at once, for probabilities.
+  func runNetwork(
+    on prepared: PreprocessedCase, keepsLogits: Bool, cancellation: Cancellation?,
+    progress: (TileProgress) -> Void
   ) throws -> PredictedCase {
-    PredictedCase(
-      logits: try slidingWindow.predictLogits(of: prepared.data, cancellation: cancellation, progress: progress),
-      properties: prepared.properties)
+    if !keepsLogits,
+      let stream = try exporter.labelStream(
+        forLogitsOf: prepared.data.spatialShape, properties: prepared.properties)
+    {
+      var consumer = LabelingConsumer(stream: stream, pool: .shared)
+      try slidingWindow.predict(prepared.data, into: &consumer, cancellation: cancellation, progress: progress)
+      return PredictedCase(content: .labels(consumer.stream.labels), properties: prepared.properties)
+    }
+    let logits = try slidingWindow.predictLogits(
+      of: prepared.data, cancellation: cancellation, progress: progress)
+    return PredictedCase(content: .logits(logits), properties: prepared.properties)
   }
 
   func export(_ predicted: PredictedCase, keepsProbabilities: Bool) throws -> Prediction {
-    guard keepsProbabilities else {
+    switch predicted.content {
+    case .labels(let labels):
       return Prediction(
-        segmentation: try exporter.segmentation(of: predicted.logits, properties: predicted.properties),
+        segmentation: try exporter.segmentation(ofLabels: labels, properties: predicted.properties),
         probabilities: nil)
+    case .logits(let logits) where keepsProbabilities:
+      let (segmentation, probabilities) = try exporter.segmentationAndProbabilities(
+        of: logits, properties: predicted.properties)
+      return Prediction(segmentation: segmentation, probabilities: probabilities)
+    case .logits(let logits):
+      return Prediction(
+        segmentation: try exporter.segmentation(of: logits, properties: predicted.properties), probabilities: nil)
     }
-    let (segmentation, probabilities) = try exporter.segmentationAndProbabilities(
-      of: predicted.logits, properties: predicted.properties)
-    return Prediction(segmentation: segmentation, probabilities: probabilities)
   }
 
   /// One voxel that is not a number would spread over whole tiles.

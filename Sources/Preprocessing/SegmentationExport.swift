@@ -6,12 +6,12 @@ import Volumes
 ///
 /// nnU-Net: `inference/export_prediction.py`.
 public struct SegmentationExport: Sendable {
-  private let plans: Plans
+  let plans: Plans
   private let spacing: [Double]
   private let labelManager: LabelManager
-  private let resampling: Resampling
-  private let channelCount: Int
-  private let rule: LabelRule
+  let resampling: Resampling
+  let channelCount: Int
+  let rule: LabelRule
 
   public init(
     plans: Plans, configuration: PlannedConfiguration, datasetDescription: DatasetDescription
@@ -34,7 +34,7 @@ public struct SegmentationExport: Sendable {
   public func segmentation(
     of logits: VoxelGrid<Float>, properties: CaseProperties, context: EvaluationContext = .standard
   ) throws -> VoxelGrid<Int16> {
-    let (shape, current, new) = try target(logits, properties)
+    let (shape, current, new) = try target(forLogitsOf: logits.shape, properties)
     let labels = resampling.resampleToLabels(
       logits, to: shape, currentSpacing: current, newSpacing: new, rule: rule, context: context)
     return try uncropped(labels, properties)
@@ -45,7 +45,7 @@ public struct SegmentationExport: Sendable {
   public func segmentationAndProbabilities(
     of logits: VoxelGrid<Float>, properties: CaseProperties, context: EvaluationContext = .standard
   ) throws -> (segmentation: VoxelGrid<Int16>, probabilities: VoxelGrid<Float>) {
-    let (shape, current, new) = try target(logits, properties)
+    let (shape, current, new) = try target(forLogitsOf: logits.shape, properties)
     var values = resampling.resample(
       logits, to: shape, currentSpacing: current, newSpacing: new, context: context)
     values.roundToHalf(context: context)
@@ -75,11 +75,11 @@ public struct SegmentationExport: Sendable {
       logits, to: logits.spatialShape, currentSpacing: [1, 1, 1], newSpacing: [1, 1, 1], rule: rule)
   }
 
-  private func target(
-    _ logits: VoxelGrid<Float>, _ properties: CaseProperties
+  func target(
+    forLogitsOf logitsShape: [Int], _ properties: CaseProperties
   ) throws -> (shape: [Int], current: [Double], new: [Double]) {
-    guard logits.channelCount == channelCount else {
-      throw PreprocessingError.wrongLogits(found: logits.shape, expected: "\(channelCount) channels")
+    guard logitsShape.first == channelCount else {
+      throw PreprocessingError.wrongLogits(found: logitsShape, expected: "\(channelCount) channels")
     }
     let shape = properties.shapeAfterCroppingAndBeforeResampling
     guard shape.count == 3, properties.image.spacing.count == 3, shape.allSatisfy({ $0 > 0 }) else {
@@ -97,7 +97,7 @@ public struct SegmentationExport: Sendable {
     }
   }
 
-  private func uncropped(_ labels: VoxelGrid<Int16>, _ properties: CaseProperties) throws -> VoxelGrid<Int16> {
+  func uncropped(_ labels: VoxelGrid<Int16>, _ properties: CaseProperties) throws -> VoxelGrid<Int16> {
     try checkCrop(labels, properties)
     var whole = VoxelGrid<Int16>(shape: [1] + properties.shapeBeforeCropping, repeating: 0)
     whole.insert(labels, at: properties.boxUsedForCropping.lower)
