@@ -76,4 +76,6 @@ func peakResidentMegabytes() -> Double {
 }
 
 /// All workloads, in the order they run.
-let workloads: [Workload] = forwardWorkloads + trainingWorkloads + augmentationWorkloads
+let workloads: [Workload] =
+  forwardWorkloads + trainingWorkloads + augmentationWorkloads
+  + operationWorkloads

@@ -71,7 +71,10 @@ static void SIMD_NAME(add_columns)(double *sums, const float *x, size_t rows, si
       }
       for (; r < count; r++) s0 += simd_load_partial(start + r * columns + c, lanes);
       s0 += s1;
-      for (size_t lane = 0; lane < lanes; lane++) sums[c + lane] += (double)s0[lane];
+      if (lanes == SIMD_WIDTH)
+        for (size_t lane = 0; lane < SIMD_WIDTH; lane++) sums[c + lane] += (double)s0[lane];
+      else
+        for (size_t lane = 0; lane < lanes; lane++) sums[c + lane] += (double)s0[lane];
     }
   }
 }

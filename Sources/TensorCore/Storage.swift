@@ -23,6 +23,9 @@ package final class Storage: @unchecked Sendable {
 }
 
 /// Keeps freed blocks by size class, so that a repeated computation allocates nothing and touches no new page.
+///
+/// Idle blocks of sizes that are no longer asked for go back to the system: when a new block is needed, blocks in use
+/// and idle ones together stay within twice the most that was ever in use.
 package final class StoragePool: Sendable {
   package static let shared = StoragePool()
 
@@ -45,12 +48,29 @@ package final class StoragePool: Sendable {
   private struct State: Sendable {
     var idle: [Int: [Block]] = [:]
     var statistics = Statistics()
+    /// The most bytes ever in use at once.
+    var mostInUse = 0
+
+    /// Takes idle blocks out, the largest first, until all blocks are within the bound.
+    mutating func dropIdleBlocks() -> [Block] {
+      var dropped: [Block] = []
+      let bound = max(2 * mostInUse, StoragePool.freeBound)
+      for capacity in idle.keys.sorted(by: >) {
+        while statistics.bytesInUse + statistics.bytesIdle > bound, let block = idle[capacity]?.popLast() {
+          statistics.bytesIdle -= capacity
+          dropped.append(block)
+        }
+      }
+      return dropped
+    }
   }
 
   private let state = Mutex(State())
   /// Every block starts on a cache line and a vector register boundary.
   private static let alignment = 64
   private static let hugePage = 2 << 20
+  /// Below this many bytes nothing is given back.
+  fileprivate static let freeBound = 64 << 20
 
   package var statistics: Statistics { state.withLock { $0.statistics } }
 
@@ -72,17 +92,21 @@ package final class StoragePool: Sendable {
 
   func take(byteCount: Int) -> Block {
     let capacity = Self.capacity(for: byteCount)
+    var dropped: [Block] = []
     let reused: Block? = state.withLock { state in
       state.statistics.bytesInUse += capacity
       state.statistics.peakBytesInUse = max(state.statistics.peakBytesInUse, state.statistics.bytesInUse)
+      state.mostInUse = max(state.mostInUse, state.statistics.bytesInUse)
       guard let block = state.idle[capacity]?.popLast() else {
         state.statistics.systemAllocations += 1
+        dropped = state.dropIdleBlocks()
         return nil
       }
       state.statistics.bytesIdle -= capacity
       return block
     }
     if let reused { return reused }
+    for block in dropped { free(block.pointer) }
     var pointer: UnsafeMutableRawPointer?
     let alignment = capacity >= Self.hugePage ? Self.hugePage : Self.alignment
     let status = posix_memalign(&pointer, alignment, capacity)

@@ -56,6 +56,21 @@ import Testing
     }
   }
 
+  /// Sizes that come once must not pile up.
+  @Test func idleMemoryIsBounded() async {
+    await #expect(processExitsWith: .success) {
+      for step in 0..<60 {
+        let size = (40 << 20) + step * (6 << 20)
+        _ = Storage(byteCount: size)
+      }
+      let statistics = StoragePool.shared.statistics
+      check(
+        statistics.bytesIdle <= 2 * statistics.peakBytesInUse,
+        "\(statistics.bytesIdle) bytes idle, at most \(statistics.peakBytesInUse) were in use")
+      check(statistics.bytesInUse == 0, "memory stays in use")
+    }
+  }
+
   @Test func callersMistakesStop() async {
     await #expect(processExitsWith: .failure) {
       _ = Tensor(zeros: [2, 3]) + Tensor(zeros: [2, 4])
