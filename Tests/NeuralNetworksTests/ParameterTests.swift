@@ -203,4 +203,44 @@ private func input(seed: UInt64) -> Tensor {
     SGD().step(&parameters, gradients: gradients, state: &state, learningRate: 0.01)
     #expect(storages == parameters.values.map { ObjectIdentifier($0.storage) })
   }
+
+  /// In a process of its own, because memory is pooled for the whole process.
+  @Test func repeatedStepsTakeNoNewMemory() async {
+    await #expect(processExitsWith: .success) {
+      for kind in UNetArchitecture.Kind.allCases {
+        let network = tinyNetwork(kind, features: 8)
+        var generator = RandomGenerator(seed: 4)
+        var parameters = network.initialParameters(&generator)
+        var state = SGD.State(parameterCount: network.layout.trainable.count)
+        let (x, target) = (input(seed: 1), Tensor([Int16](repeating: 1, count: 192), shape: [1, 16, 12]))
+        let loss = DeepSupervisionLoss(loss: CompoundLoss.diceAndCrossEntropy(batchDice: true), weights: [1])
+        var allocations: [Int] = []
+        for _ in 0..<6 {
+          let step = network.lossAndGradients(
+            of: loss, input: x, targets: [target], parameters: parameters, generator: &generator)
+          SGD().step(&parameters, gradients: step.gradients, state: &state, learningRate: 0.01)
+          _ = network.predict(x, parameters)
+          allocations.append(StoragePool.shared.statistics.systemAllocations)
+        }
+        check(allocations[2] == allocations[5], "memory taken from the system after each step: \(allocations)")
+      }
+    }
+  }
+
+  /// Evaluation lets go of what it has used: of full-resolution activations, two and what joins two are held at once.
+  @Test func evaluationHoldsFewActivations() async {
+    await #expect(processExitsWith: .success) {
+      let network = tinyNetwork(features: 16)
+      var generator = RandomGenerator(seed: 4)
+      let parameters = network.initialParameters(&generator)
+      let x = Tensor(zeros: [1, 128, 128, 1])
+      _ = network.predict(x, parameters)
+      let before = StoragePool.shared.statistics.bytesInUse
+      StoragePool.shared.resetPeak()
+      _ = network.predict(x, parameters)
+      let activation = 128 * 128 * 16 * 4
+      let peak = StoragePool.shared.statistics.peakBytesInUse - before
+      check(peak < 9 * activation / 2, "\(Double(peak) / Double(activation)) activations held at once")
+    }
+  }
 }

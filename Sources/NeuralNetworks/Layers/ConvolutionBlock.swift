@@ -28,12 +28,12 @@ public struct ConvolutionBlock: Module {
     layout.alias(everythingUnder: name + ".norm.", as: name + ".all_modules.\(normPosition).")
   }
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
-    var result = convolution(input, &context)
-    if let dropout { result = dropout(result, &context) }
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
+    var result = convolution(consume input, &context)
+    if let dropout { result = dropout(consume result, &context) }
     guard let normalization else { return activation?(result) ?? result }
     if isActivationFirst { return normalization(activation?(result) ?? result, &context) }
-    return normalization.normalize(result, negativeSlope: activation?.negativeSlope, &context)
+    return normalization.normalize(consume result, negativeSlope: activation?.negativeSlope, &context)
   }
 }
 
@@ -66,7 +66,9 @@ public struct StackedConvolutionBlocks: Module {
     }
   }
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
-    blocks.reduce(input) { $1($0, &context) }
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
+    var current = consume input
+    for block in blocks { current = block(consume current, &context) }
+    return current
   }
 }

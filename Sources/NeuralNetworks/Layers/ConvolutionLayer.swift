@@ -27,7 +27,7 @@ public struct ConvolutionLayer: Module {
     bias = hasBias ? layout.add(name + ".bias", [outputFeatures], .constant(0)) : nil
   }
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
     input.convolved(with: context[weight], bias: bias.map { context[$0] }, geometry)
   }
 }
@@ -55,7 +55,7 @@ public struct UpsamplingLayer: Module {
     bias = hasBias ? layout.add(name + ".bias", [outputFeatures], .constant(0)) : nil
   }
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
     input.upsampled(with: context[weight], bias: bias.map { context[$0] }, stride: stride)
   }
 }

@@ -6,7 +6,7 @@ public struct DropoutLayer: Module {
   public let name: String
   public let dropout: UNetArchitecture.Dropout
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
     guard context.mode == .training, dropout.probability > 0 else { return input }
     if let factors = context.recordedDropoutFactors[name] {
       return input

@@ -41,6 +41,7 @@ public struct ForwardContext: Sendable {
 
 /// A function of activations with parameters that it finds in the context.
 public protocol Module: Sendable {
-  /// - Parameter input: channels-last, `[N, Z, Y, X, C]` or `[N, Y, X, C]`.
-  func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor
+  /// - Parameter input: channels-last, `[N, Z, Y, X, C]` or `[N, Y, X, C]`. Consumed: its memory is free for what comes
+  ///   after as soon as nobody else needs it, which halves what evaluation holds.
+  func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor
 }

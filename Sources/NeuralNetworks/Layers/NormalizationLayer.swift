@@ -35,12 +35,12 @@ public struct NormalizationLayer: Module {
       : nil
   }
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
-    normalize(input, negativeSlope: nil, &context)
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
+    normalize(consume input, negativeSlope: nil, &context)
   }
 
   /// Normalizes and, with a slope, applies leaky ReLU in the same pass.
-  func normalize(_ input: Tensor, negativeSlope: Float?, _ context: inout ForwardContext) -> Tensor {
+  func normalize(_ input: consuming Tensor, negativeSlope: Float?, _ context: inout ForwardContext) -> Tensor {
     let features = input.shape.channels
     let scale = weight.map { context[$0] } ?? Tensor(repeating: 1, shape: [features])
     let offset = bias.map { context[$0] } ?? Tensor(zeros: [features])

@@ -59,14 +59,16 @@ public struct ResidualBlock: Module {
         layout: &layout)
   }
 
-  public func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> Tensor {
-    var skip = input
+  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
+    var skip = copy input
     if let poolingSize {
       skip = skip.averagePooled(
         PoolingWindow(kernel: poolingSize, stride: poolingSize, padding: poolingSize.map { _ in 0 }))
     }
-    if let projection { skip = projection(skip, &context) }
-    let result = main.reduce(input) { $1($0, &context) } + skip
+    if let projection { skip = projection(consume skip, &context) }
+    var result = consume input
+    for block in main { result = block(consume result, &context) }
+    result.accumulate(skip)
     return activation?(result) ?? result
   }
 }

@@ -113,10 +113,11 @@ struct UNetEncoder: Sendable {
   }
 
   func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> [Tensor] {
-    var current = stem.map { $0(input, &context) } ?? input
+    var current = input
+    if let stem { current = stem(consume current, &context) }
     var skips: [Tensor] = []
     for stage in stages {
-      for block in stage { current = block(current, &context) }
+      for block in stage { current = block(consume current, &context) }
       skips.append(current)
     }
     return skips
@@ -159,10 +160,10 @@ struct UNetDecoder: Sendable {
     var current = skips.removeLast()
     var logits: [Tensor] = []
     for index in stages.indices {
-      current = upsamplings[index](current, &context)
+      current = upsamplings[index](consume current, &context)
       // The skip goes as soon as it is joined, so that evaluation holds no more than it needs.
       current = Tensor.concatenated([current, skips.removeLast()], axis: current.rank - 1)
-      current = stages[index](current, &context)
+      current = stages[index](consume current, &context)
       if deepSupervision || index == stages.count - 1 { logits.append(heads[index](current, &context)) }
     }
     return logits.reversed()
