@@ -15,6 +15,7 @@ let systemLibraries: [Target] = [
   // Debian's libnifti has no pkg-config file, so this one is an ordinary target that only links.
   .target(
     name: "CNIfTI", linkerSettings: [.linkedLibrary("niftiio"), .linkedLibrary("znz")]),
+  .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
   .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
 ]
 
@@ -34,7 +35,7 @@ let bytes: [Target] = [
 ]
 
 let imaging: [Target] = [
-  .target(name: "Volumes", dependencies: ["TensorCore", "CKernels", "CNIfTI", "CZlib"]),
+  .target(name: "Volumes", dependencies: ["TensorCore", "CKernels", "CNIfTI", "CPNG", "CZlib"]),
   .target(name: "Plotting", dependencies: ["CCairo"]),
   .target(name: "Datasets", dependencies: [orderedCollections]),
   .target(

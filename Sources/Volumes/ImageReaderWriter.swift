@@ -27,7 +27,9 @@ extension ImageReaderWriter {
 
 /// Chooses readers by name or by file ending.
 public enum ReaderWriters {
-  private static let all: [any ImageReaderWriter] = [SimpleITKReaderWriter(), NibabelReaderWriter()]
+  private static let all: [any ImageReaderWriter] = [
+    NaturalImageReaderWriter(), SimpleITKReaderWriter(), NibabelReaderWriter(),
+  ]
 
   /// The reader for a data set: the one that `overwriteName` names if this program has it, otherwise the first that
   /// knows the file ending.

@@ -6,7 +6,7 @@ import Testing
 @Suite struct TargetGraphTests {
   /// Every target with what it may import from this package; the order is the order of the layers.
   static let allowed: [(name: String, imports: Set<String>)] = [
-    ("COpenBLAS", []), ("CHDF5", []), ("CZlib", []), ("CNIfTI", []), ("CCairo", []),
+    ("COpenBLAS", []), ("CHDF5", []), ("CZlib", []), ("CNIfTI", []), ("CPNG", []), ("CCairo", []),
     ("CKernels", []),
     ("TensorCore", ["CKernels", "COpenBLAS"]),
     ("Autograd", ["TensorCore"]),
@@ -14,7 +14,7 @@ import Testing
     ("Archives", ["CZlib"]),
     ("HDF5Files", ["CHDF5"]),
     ("ModelFormats", ["Archives", "HDF5Files", "NeuralNetworks", "TensorCore"]),
-    ("Volumes", ["TensorCore", "CKernels", "CNIfTI", "CZlib"]),
+    ("Volumes", ["TensorCore", "CKernels", "CNIfTI", "CPNG", "CZlib"]),
     ("Plotting", ["CCairo"]),
     ("Datasets", []),
     ("Preprocessing", ["Volumes", "Datasets", "HDF5Files", "TensorCore"]),
