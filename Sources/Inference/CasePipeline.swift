@@ -70,7 +70,10 @@ struct CasePipeline: Sendable {
 
   private func prepare(_ entry: (index: Int, item: CaseFiles)) -> Stage<PreprocessedCase>? {
     attempt(entry.index, entry.item, StageSeconds()) { seconds in
-      let image = try seconds.measure(.reading) { try run.predictor.read(entry.item) }
+      let image = try seconds.measure(.reading) {
+        try checkMemory(run.predictor.memoryEstimate(of: entry.item))
+        return try run.predictor.read(entry.item)
+      }
       return try seconds.measure(.preprocessing) { try run.predictor.preprocess(image) }
     }
   }
@@ -80,9 +83,11 @@ struct CasePipeline: Sendable {
     return attempt(stage.index, stage.item, stage.seconds) { seconds in
       progress.report(.networkStarted(case: identifier, shape: stage.content.data.shape))
       return try seconds.measure(.network) {
+        let keepsLogits = run.settings.savesProbabilities
+        try checkMemory(run.predictor.memoryEstimate(of: stage.content, keepsLogits: keepsLogits))
         let start = ContinuousClock.now
         return try run.predictor.runNetwork(
-          on: stage.content, keepsLogits: run.settings.savesProbabilities, cancellation: cancellation
+          on: stage.content, keepsLogits: keepsLogits, cancellation: cancellation
         ) { tiles in
           let elapsed = (ContinuousClock.now - start) / .seconds(1)
           let rate = tiles.fraction * Double(tiles.tileCount) / max(elapsed, 1e-9)
@@ -111,6 +116,13 @@ struct CasePipeline: Sendable {
       }
     }
     if let written { outcomes.note(stage.index, identifier, .done, written.seconds) }
+  }
+
+  private func checkMemory(_ estimate: MemoryEstimate) throws {
+    guard let limit = run.settings.memoryLimit ?? MemoryEstimate.availableBytes(), estimate.bytes > limit else {
+      return
+    }
+    throw InferenceError.notEnoughMemory(needed: estimate.bytes, limit: limit, parts: estimate.description)
   }
 
   /// Runs a stage; what goes wrong is noted and ends this case alone.

@@ -15,6 +15,8 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
   case noCases(folder: String, ending: String)
   case badPart(part: Int, count: Int)
   case cannotWrite(path: String, problem: String)
+  /// Refused before it starts.
+  case notEnoughMemory(needed: Int, limit: Int, parts: String)
 
   public var description: String {
     switch self {
@@ -45,6 +47,9 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
       "\(folder): no images named CASE_0000\(ending); check the folder, and file_ending in the model's dataset.json"
     case .badPart(let part, let count):
       "part \(part) of \(count) does not exist; parts are numbered from 0 to one less than their number"
+    case .notEnoughMemory(let needed, let limit, let parts):
+      "needs about \(MemoryEstimate.text(needed)) of memory (\(parts)), but \(MemoryEstimate.text(limit)) are free; "
+        + "free memory, use a machine with more, or leave out --save_probabilities"
     case .cannotWrite(let path, let problem): "\(path): \(problem); check permissions and free space"
     }
   }

@@ -28,11 +28,14 @@ public struct PredictionRun: Sendable {
     /// Splits the list of cases: this run does cases `part`, `part + partCount`, ...
     public var partCount: Int
     public var part: Int
+    /// Bytes that a case may need by estimate; larger ones are refused. `nil` takes what the system has available when
+    /// the case starts.
+    public var memoryLimit: Int?
 
     public init(
       inputFolder: URL, outputFolder: URL, savesProbabilities: Bool = false, overwrites: Bool = true,
       preprocessingThreads: Int = 3, exportThreads: Int = 3, previousStageFolder: URL? = nil, partCount: Int = 1,
-      part: Int = 0
+      part: Int = 0, memoryLimit: Int? = nil
     ) {
       self.inputFolder = inputFolder
       self.outputFolder = outputFolder
@@ -43,6 +46,7 @@ public struct PredictionRun: Sendable {
       self.previousStageFolder = previousStageFolder
       self.partCount = partCount
       self.part = part
+      self.memoryLimit = memoryLimit
     }
   }
 

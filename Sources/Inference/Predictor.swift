@@ -19,9 +19,9 @@ public struct Predictor: Sendable {
   /// Reads images and writes segmentations as the model's plans want it.
   public let readerWriter: any ImageReaderWriter
 
-  private let preprocessor: Preprocessor
-  private let slidingWindow: SlidingWindowPredictor
-  private let exporter: SegmentationExport
+  let preprocessor: Preprocessor
+  let slidingWindow: SlidingWindowPredictor
+  let exporter: SegmentationExport
 
   /// - Throws: where the plans ask for something this program does not have.
   public init(model: ModelFolder, options: PredictionOptions = PredictionOptions()) throws {
@@ -103,11 +103,19 @@ struct PredictedCase: Sendable {
 // MARK: Stages
 
 extension Predictor {
-  func read(_ files: CaseFiles) throws -> LoadedCase {
+  /// What reading and preprocessing take, from the header of the first file.
+  /// - Throws: ``InferenceError/wrongChannels(identifier:expected:found:)`` if there is not one file per channel.
+  func memoryEstimate(of files: CaseFiles) throws -> MemoryEstimate {
     let names = model.datasetDescription.channelNames
     guard files.channels == Array(names.indices) else {
       throw InferenceError.wrongChannels(identifier: files.identifier, expected: names, found: files.channels)
     }
+    let bytes = try preprocessor.estimatedMemory(
+      of: DatasetCase(identifier: files.identifier, images: files.images, label: nil))
+    return MemoryEstimate(parts: [.init(name: "reading and preprocessing", bytes: bytes)])
+  }
+
+  func read(_ files: CaseFiles) throws -> LoadedCase {
     let (image, properties) = try readerWriter.readImages(files.images)
     var previousStage: VoxelGrid<Int16>?
     if model.configuration.previousStage != nil, let file = files.previousStage {
@@ -142,6 +150,8 @@ extension Predictor {
     on prepared: PreprocessedCase, keepsLogits: Bool, cancellation: Cancellation?,
     progress: (TileProgress) -> Void
   ) throws -> PredictedCase {
+    // Blocks of another image's size would stay beside this one's.
+    defer { StoragePool.shared.trim() }
     if !keepsLogits,
       let stream = try exporter.labelStream(
         forLogitsOf: prepared.data.spatialShape, properties: prepared.properties)

@@ -60,6 +60,9 @@ public struct SlidingWindowPredictor: Sendable {
     pool = .shared
   }
 
+  /// How many parameter sets there are.
+  var foldCount: Int { forwards.count }
+
   /// All logits at once, `[heads, Z, Y, X]`, in the space of the image.
   /// - Parameters:
   ///   - image: preprocessed, `[C, Z, Y, X]`.
@@ -164,7 +167,7 @@ public struct SlidingWindowPredictor: Sendable {
   }
 
   /// Small tiles go through the network together, up to a number of voxels that keeps all threads busy.
-  private var batchSize: Int { max(1, min(32, (1 << 17) / patchSize.reduce(1, *))) }
+  var batchSize: Int { max(1, min(32, (1 << 17) / patchSize.reduce(1, *))) }
 
   private func checked(_ logits: Tensor, _ count: Int) throws -> Tensor {
     check(

@@ -1,0 +1,253 @@
+import Datasets
+import Foundation
+import Inference
+import Synchronization
+import TensorTestSupport
+import Testing
+import Volumes
+
+/// What happens around predictions: broken cases, continued and split runs, repeated use.
+@Suite(.serialized)
+struct PredictionRunTests {
+  let folder: URL?
+  let model: URL?
+
+  init() throws {
+    folder = Golden.folder("modelfolder/regions_resenc_transposed")
+    model = folder?.appendingPathComponent("nnUNetTrainer__nnUNetPlans__3d_fullres")
+  }
+
+  static let fast = PredictionOptions(usesMirroring: false)
+
+  @Test
+  func brokenCasesEndAlone() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      let input = temporary.appendingPathComponent("in")
+      let output = temporary.appendingPathComponent("out")
+      try FileManager.default.createDirectory(at: input, withIntermediateDirectories: true)
+      let images = folder.appendingPathComponent("imagesTs")
+      func copy(_ source: String, _ target: String) throws {
+        try FileManager.default.copyItem(
+          at: images.appendingPathComponent(source), to: input.appendingPathComponent(target))
+      }
+      func replace(_ name: String, _ data: Data) throws {
+        try FileManager.default.removeItem(at: input.appendingPathComponent(name))
+        try data.write(to: input.appendingPathComponent(name))
+      }
+      for index in 0..<12 {
+        let source = index % 2 == 0 ? "case_6" : "case_7"
+        let name = "case_" + (index < 10 ? "0" : "") + String(index)
+        try copy(source + "_0000.nii.gz", name + "_0000.nii.gz")
+        try copy(source + "_0001.nii.gz", name + "_0001.nii.gz")
+      }
+      // Not an image; cut off; a channel missing; channels of different shapes; infinite voxels.
+      try replace("case_01_0000.nii.gz", Data("no image at all".utf8))
+      let whole = try Data(contentsOf: images.appendingPathComponent("case_6_0000.nii.gz"))
+      try replace("case_03_0001.nii.gz", whole.prefix(whole.count / 2))
+      try FileManager.default.removeItem(at: input.appendingPathComponent("case_04_0001.nii.gz"))
+      try replace("case_07_0001.nii.gz", Data(contentsOf: images.appendingPathComponent("case_6_0000.nii.gz")))
+      try Self.writeUnusable(
+        to: input.appendingPathComponent("case_10_0000.nii.gz"),
+        like: images.appendingPathComponent("case_6_0000.nii.gz"))
+      let broken = ["case_01", "case_03", "case_04", "case_07", "case_10"]
+
+      let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      let settings = PredictionRun.Settings(inputFolder: input, outputFolder: output)
+      let events = EventList()
+      let report = try PredictionRun(predictor: predictor, settings: settings).run(progress: events)
+      #expect(report.failures.map(\.identifier) == broken, "\(report.failures)")
+      #expect(report.outcomes.count { $0.status == .done } == 7)
+      #expect(!report.isComplete && !report.isCancelled)
+      for outcome in report.failures {
+        guard case .failed(let stage, let reason) = outcome.status else { continue }
+        #expect([.reading, .preprocessing].contains(stage) && !reason.isEmpty, "\(outcome)")
+      }
+      let written = try FileManager.default.contentsOfDirectory(atPath: output.path)
+      #expect(written.filter { $0.hasSuffix(".nii.gz") }.count == 7)
+      for name in ["dataset.json", "plans.json", "predict_from_raw_data_args.json", "prediction_report.json"] {
+        #expect(written.contains(name))
+      }
+      let json = try JSONField(contentsOf: output.appendingPathComponent("prediction_report.json"))
+      #expect(try json.field("failed").int() == 5 && json.field("done").int() == 7)
+      #expect(events.doneCount == 7 && events.failedCount == 5)
+
+      // Continuing does what is missing and nothing else.
+      let good = output.appendingPathComponent("case_02.nii.gz")
+      let date = try FileManager.default.attributesOfItem(atPath: good.path)[.modificationDate] as? Date
+      try replace("case_01_0000.nii.gz", Data(contentsOf: images.appendingPathComponent("case_7_0000.nii.gz")))
+      try FileManager.default.removeItem(at: output.appendingPathComponent("case_00.nii.gz"))
+      var again = settings
+      again.overwrites = false
+      let second = try PredictionRun(predictor: predictor, settings: again).run(progress: SilentProgress())
+      #expect(second.outcomes.filter { $0.status == .done }.map(\.identifier) == ["case_00", "case_01"])
+      #expect(second.outcomes.count { $0.status == .skipped } == 6)
+      #expect(second.failures.map(\.identifier) == Array(broken.dropFirst()))
+      #expect(try FileManager.default.attributesOfItem(atPath: good.path)[.modificationDate] as? Date == date)
+      // Copies of one image in one process give one result.
+      let reader = SimpleITKReaderWriter()
+      let first = try reader.readSegmentation(output.appendingPathComponent("case_00.nii.gz")).0
+      for name in ["case_02", "case_06", "case_08"] {
+        #expect(try reader.readSegmentation(output.appendingPathComponent(name + ".nii.gz")).0 == first)
+      }
+    }
+  }
+
+  @Test
+  func partsAndOrderDoNotChangeResults() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      let input = folder.appendingPathComponent("imagesTs")
+      var settings = PredictionRun.Settings(
+        inputFolder: input, outputFolder: temporary.appendingPathComponent("together"))
+      let whole = try PredictionRun(predictor: predictor, settings: settings).run(progress: SilentProgress())
+      #expect(whole.outcomes.count == 2)
+      // Half of the cases in each run, one case after the other.
+      settings.outputFolder = temporary.appendingPathComponent("parts")
+      settings.partCount = 2
+      settings.preprocessingThreads = 0
+      settings.exportThreads = 0
+      for part in 0..<2 {
+        settings.part = part
+        let report = try PredictionRun(predictor: predictor, settings: settings).run(progress: SilentProgress())
+        let identifiers = report.outcomes.map(\.identifier)
+        #expect(identifiers == ["case_\(6 + part)"])
+      }
+      let reader = SimpleITKReaderWriter()
+      for name in ["case_6.nii.gz", "case_7.nii.gz"] {
+        let together = try reader.readSegmentation(temporary.appendingPathComponent("together/" + name)).0
+        let parts = try reader.readSegmentation(temporary.appendingPathComponent("parts/" + name)).0
+        #expect(together == parts)
+      }
+      settings.part = 2
+      let impossible = settings
+      #expect(throws: InferenceError.self) { try PredictionRun(predictor: predictor, settings: impossible) }
+    }
+  }
+
+  @Test
+  func otherWeightsDoNotDisturbAPredictor() throws {
+    guard let folder, let model else { return }
+    let reader = SimpleITKReaderWriter()
+    let images = ["case_6_0000.nii.gz", "case_6_0001.nii.gz"].map {
+      folder.appendingPathComponent("imagesTs").appendingPathComponent($0)
+    }
+    let (image, properties) = try reader.readImages(images)
+    let first = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+    let before = try first.predict(image, properties: properties, keepsProbabilities: true)
+    let second = try Predictor(modelFolder: model, folds: ["1"], options: Self.fast)
+    let other = try second.predict(image, properties: properties, keepsProbabilities: true)
+    let after = try first.predict(image, properties: properties, keepsProbabilities: true)
+    #expect(before.segmentation == after.segmentation && before.probabilities == after.probabilities)
+    #expect(other.probabilities != before.probabilities)
+    // Without probabilities the same labels come by another way.
+    #expect(try first.predict(image, properties: properties).segmentation == before.segmentation)
+  }
+
+  @Test
+  func cancelledRunsLeaveWholeFilesOnly() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      let cancellation = Cancellation()
+      let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      let report = try PredictionRun(
+        predictor: predictor,
+        settings: .init(inputFolder: folder.appendingPathComponent("imagesTs"), outputFolder: temporary)
+      ).run(progress: CancelAtFirstTile(cancellation: cancellation), cancellation: cancellation)
+      #expect(report.isCancelled)
+      let files = try FileManager.default.contentsOfDirectory(atPath: temporary.path).filter { $0.contains("case_") }
+      #expect(files.isEmpty, "\(files)")
+    }
+  }
+
+  @Test
+  func casesThatDoNotFitAreRefused() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      var stages: [PredictionStage] = []
+      // Enough for nothing; enough to preprocess.
+      for limit in [1000, 3_000_000] {
+        let settings = PredictionRun.Settings(
+          inputFolder: folder.appendingPathComponent("imagesTs"), outputFolder: temporary, memoryLimit: limit)
+        let report = try PredictionRun(predictor: predictor, settings: settings).run(progress: SilentProgress())
+        #expect(report.failures.count == 2)
+        for failure in report.failures {
+          guard case .failed(let stage, let reason) = failure.status else { continue }
+          stages.append(stage)
+          #expect(reason.contains("memory"), "\(reason)")
+        }
+      }
+      #expect(stages == [.reading, .reading, .network, .network])
+    }
+  }
+
+  @Test
+  func loadingNamesWhatIsWrong() throws {
+    guard let folder, let model else { return }
+    #expect(throws: DatasetError.self) { try Predictor(modelFolder: model, folds: ["3"]) }
+    #expect(throws: DatasetError.self) { try Predictor(modelFolder: folder) }
+    #expect(throws: DatasetError.self) {
+      try Predictor(modelFolder: model, folds: ["0"], checkpointName: "checkpoint_best.pth")
+    }
+    #expect(throws: InferenceError.self) { try Predictor(modelFolder: model, checkpointName: "checkpoint_best.pth") }
+    #expect(try Predictor(modelFolder: model).model.folds == ["0", "1"])
+    if let cascade = Golden.folder("modelfolder/cascade") {
+      let predictor = try Predictor(
+        modelFolder: cascade.appendingPathComponent("nnUNetTrainer__nnUNetPlans__3d_cascade_fullres"), folds: ["0"])
+      #expect(throws: InferenceError.self) {
+        try PredictionRun(
+          predictor: predictor,
+          settings: .init(inputFolder: cascade.appendingPathComponent("imagesTs"), outputFolder: folder))
+      }
+    }
+  }
+
+  /// A float image of the same shape with a voxel that is not a number, not compressed in spite of its name.
+  private static func writeUnusable(to file: URL, like other: URL) throws {
+    let (image, _) = try SimpleITKReaderWriter().readImages([other])
+    var header = [UInt8](repeating: 0, count: 352)
+    func put<Value>(_ value: Value, _ offset: Int) {
+      withUnsafeBytes(of: value) { header.replaceSubrange(offset..<offset + $0.count, with: $0) }
+    }
+    put(Int32(348), 0)
+    put(Int16(3), 40)
+    for axis in 0..<3 { put(Int16(image.shape[3 - axis]), 42 + 2 * axis) }
+    for axis in 3..<7 { put(Int16(1), 42 + 2 * axis) }
+    put(Int16(16), 70)
+    put(Int16(32), 72)
+    for axis in 0..<8 { put(Float(1), 76 + 4 * axis) }
+    put(Float(352), 108)
+    put((UInt8(ascii: "n"), UInt8(ascii: "+"), UInt8(ascii: "1"), UInt8(0)), 344)
+    var voxels = image.elements
+    voxels[voxels.count / 2] = .nan
+    try FileManager.default.removeItem(at: file)
+    try (Data(header) + voxels.withUnsafeBytes { Data($0) }).write(to: file)
+  }
+}
+
+/// Counts what a run tells.
+private final class EventList: PredictionProgress {
+  private let counts = Mutex((done: 0, failed: 0))
+  var doneCount: Int { counts.withLock { $0.done } }
+  var failedCount: Int { counts.withLock { $0.failed } }
+
+  func report(_ event: PredictionEvent) {
+    counts.withLock { counts in
+      switch event {
+      case .caseDone: counts.done += 1
+      case .caseFailed: counts.failed += 1
+      default: break
+      }
+    }
+  }
+}
+
+private struct CancelAtFirstTile: PredictionProgress {
+  let cancellation: Cancellation
+
+  func report(_ event: PredictionEvent) {
+    if case .tiles = event { cancellation.cancel() }
+  }
+}
