@@ -17,6 +17,24 @@ public enum CommandLineTool {
     // `main` returns when the command succeeded.
     exit(0)
   }
+
+  /// The names of nnU-Net's commands that this program has.
+  package static var commandNames: [String] { RootCommand.nnUNetCommands.compactMap { $0.configuration.commandName } }
+
+  /// What `NAME --help` prints; `nil` for a command there is not.
+  package static func help(of name: String) -> String? {
+    guard let command = RootCommand.nnUNetCommands.first(where: { $0.configuration.commandName == name }) else {
+      return nil
+    }
+    return RootCommand.helpMessage(for: command, columns: 100)
+  }
+
+  /// The exit code and message with which a command line would be refused; `nil` if it is accepted. Runs nothing.
+  package static func refusal(of arguments: [String]) -> (code: Int32, message: String)? {
+    let parsed = Result { try RootCommand.parseAsRoot(arguments) }
+    guard case .failure(let error) = parsed else { return nil }
+    return (RootCommand.exitCode(for: error).rawValue, RootCommand.message(for: error))
+  }
 }
 
 struct RootCommand: ParsableCommand {

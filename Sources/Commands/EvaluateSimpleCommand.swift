@@ -44,7 +44,7 @@ extension FolderEvaluation {
   /// - Parameter output: by default `summary.json` beside the predictions.
   func runAndWrite(to output: String?, threads: Int?) throws {
     let bar = ProgressBar(title: "evaluating")
-    let result = try run(threads: threads) { done, all in bar.update(done, of: all) }
+    let result = try run(threads: threads ?? defaultProcessCount) { done, all in bar.update(done, of: all) }
     bar.finish()
     let file = output.map { URL(fileURLWithPath: $0) } ?? predictionFolder.appendingPathComponent("summary.json")
     try result.summary.write(to: file)

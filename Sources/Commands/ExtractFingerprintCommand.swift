@@ -30,7 +30,7 @@ extension FingerprintArguments {
     _ names: [String], folders: DatasetFolders, threads: Int?, showsProgress: Bool, isVerbose: Bool
   ) throws {
     var extractor = DatasetFingerprintExtractor()
-    if let threads { extractor.pool = WorkerPool(threads: threads) }
+    if let threads = threads ?? defaultProcessCount { extractor.pool = WorkerPool(threads: threads) }
     for name in names {
       print("Fingerprint extraction of \(name)")
       if verifiesIntegrity {

@@ -58,7 +58,7 @@ struct PreprocessingArguments: ParsableArguments {
         }
         var work = try DatasetPreprocessing(
           datasetName: name, plansName: plansName, configurationName: configuration, folders: folders)
-        work.concurrency = concurrency.count > 1 ? concurrency[index] : concurrency.first
+        work.concurrency = concurrency.count > 1 ? concurrency[index] : concurrency.first ?? defaultProcessCount
         let bar = ProgressBar(title: configuration, isShown: showsProgress)
         failures += try work.run { bar.update($0, of: $1) }
         bar.finish()

@@ -1,0 +1,79 @@
+import Commands
+import Foundation
+import TensorTestSupport
+import Testing
+
+@Suite struct CommandLineTests {
+  /// Every option that nnU-Net's own help names is in ours.
+  @Test func everyOptionOfNnUNetIsThere() throws {
+    guard let folder = Golden.shared("reference/cli") else { return }
+    #expect(CommandLineTool.commandNames.count >= 9)
+    for name in CommandLineTool.commandNames {
+      let reference = try String(contentsOf: folder.appendingPathComponent(name + ".txt"), encoding: .utf8)
+      let help = try #require(CommandLineTool.help(of: name))
+      let options = reference.split(separator: "\n").compactMap { line -> String? in
+        guard let match = line.firstMatch(of: /^  (--?[A-Za-z_]+)/) else { return nil }
+        return String(match.1)
+      }
+      #expect(!options.isEmpty, "no options found in the reference's help of \(name)")
+      for option in options {
+        let pattern = try Regex("(^|[ ,\\[(])\(NSRegularExpression.escapedPattern(for: option))([ ,\\])]|$)")
+          .anchorsMatchLineEndings()
+        #expect(help.contains(pattern), "\(name) has no \(option):\n\(help)")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    ["nnUNetv2_train", "4", "3d_fullres", "0", "-tr", "nnUNetTrainer_5epochs", "-p", "MyPlans", "--npz", "--c"],
+    [
+      "nnUNetv2_train", "Dataset004_Hippocampus", "2d", "all", "--val", "--val_best", "-device", "cpu", "-num_gpus",
+      "1",
+    ],
+    ["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "-f", "0", "1", "all", "-step_size", "0.75"],
+    [
+      "nnUNetv2_predict", "-d", "4", "-f", "0", "-i", "in", "-o", "out", "-c", "2d", "-num_parts", "3", "-part_id", "2",
+    ],
+    [
+      "nnUNetv2_predict_from_modelfolder", "-i", "in", "-o", "out", "-m", "model", "--disable_tta", "-chk",
+      "checkpoint_best.pth",
+    ],
+    [
+      "nnUNetv2_plan_and_preprocess", "-d", "2", "4", "-pl", "nnUNetPlannerResEncM", "-c", "2d", "3d_fullres", "-np",
+      "2", "4",
+    ],
+    ["nnUNetv2_plan_and_preprocess", "-d", "4", "-overwrite_target_spacing", "1", "0.5", "0.5", "--no_pp", "--clean"],
+    ["nnUNetv2_evaluate_folder", "gt", "pred", "-djfile", "d.json", "-pfile", "p.json", "--chill", "-np", "2"],
+    ["nnUNetv2_evaluate_simple", "gt", "pred", "-l", "1", "2", "-il", "3"],
+    ["train", "4", "3d_fullres", "0"],
+  ])
+  func commandLinesOfNnUNetAreAccepted(arguments: [String]) {
+    let refusal = CommandLineTool.refusal(of: arguments)
+    #expect(refusal == nil, "\(arguments): \(refusal?.message ?? "")")
+  }
+
+  @Test(arguments: [
+    (["nnUNetv2_train", "4", "3d_fullres"], "fold"),
+    (["nnUNetv2_train", "4", "3d_fullres", "x"], "fold"),
+    (["nnUNetv2_train", "4", "3d_fullres", "0", "--c", "--val"], "--c and --val"),
+    (["nnUNetv2_train", "4", "3d_fullres", "0", "--val_best", "--disable_checkpointing"], "--val_best"),
+    (["nnUNetv2_train", "4", "3d_fullres", "0", "-device", "cuda"], "the devices there are: cpu"),
+    (["nnUNetv2_train", "4", "3d_fullres", "0", "-num_gpus", "2"], "-num_gpus 2"),
+    (["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "-device", "mps"], "-device mps"),
+    (["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "-step_size", "1.5"], "-step_size 1.5"),
+    (
+      ["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "-num_parts", "2", "-part_id", "2"],
+      "-part_id 2"
+    ),
+    (["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "-f", "zero"], "-f zero"),
+    (["nnUNetv2_plan_and_preprocess", "-d", "4", "-overwrite_target_spacing", "1", "2"], "three positive numbers"),
+    (["nnUNetv2_plan_and_preprocess", "-d", "4", "-c", "2d", "3d_fullres", "3d_lowres", "-np", "1", "2"], "-np takes"),
+    (["nnUNetv2_plan_and_preprocess", "-d", "4", "-fpe", "Mine"], "-fpe Mine"),
+    (["nnUNetv2_nothing"], "nnUNetv2_nothing"),
+  ])
+  func wrongUsageIsNamedAndExitsWith64(arguments: [String], expected: String) throws {
+    let refusal = try #require(CommandLineTool.refusal(of: arguments))
+    #expect(refusal.code == 64)
+    #expect(refusal.message.contains(expected), "\(refusal.message)")
+  }
+}
