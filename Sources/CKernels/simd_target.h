@@ -50,7 +50,8 @@ static inline __attribute__((always_inline)) void simd_store(float *destination,
 }
 
 static inline __attribute__((always_inline)) simd_float simd_broadcast(float value) {
-  return (simd_float){0} + value;
+  // Subtracting zero changes no value, so this is a broadcast; adding it would be an addition, for the sake of -0.
+  return value - (simd_float){0};
 }
 
 /// a * b + c, fused where the instruction set has it; the portable level may round twice.
