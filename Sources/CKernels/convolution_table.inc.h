@@ -27,7 +27,7 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   }
   const double points = plan->points[0] * plan->points[1] * plan->points[2];
   const double tiles = (double)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
-  const double blocks = (tiles + plan->tile_rows - 1) / plan->tile_rows;
+  const double blocks = (tiles + plan->block_tiles - 1) / plan->block_tiles;
   const double weights = 4 * points * sources * vectors * SIMD_WIDTH;
   const double source_vectors = ck_divide_up(plan->source_channels, SIMD_WIDTH);
   const double products = (gradient ? 1.15 : 1.08) * tiles * points * sources * vectors;

@@ -69,6 +69,11 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
   }
 }
 
+/// Stores past the caches; the address must be aligned to a whole vector.
+ALWAYS_INLINE void simd_stream(float *destination, simd_float value) {
+  __builtin_nontemporal_store(value, (simd_float *)destination);
+}
+
 typedef struct winograd_result {
   const float *points;
   ptrdiff_t chunk;
@@ -80,7 +85,8 @@ typedef struct winograd_result {
 } winograd_result;
 
 /// y and x transform back of every plane of one output tile, one vector of channels.
-ALWAYS_INLINE void transform_back(const winograd_result *result, const int tile_y, const int tile_x, const int careful) {
+ALWAYS_INLINE void transform_back(
+    const winograd_result *result, const int tile_y, const int tile_x, const int careful, const int streams) {
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
   LOOP for (int z = 0; z < result->planes; ++z) {
     simd_float rows[4][WINOGRAD_POINTS];
@@ -98,7 +104,9 @@ ALWAYS_INLINE void transform_back(const winograd_result *result, const int tile_
       transform_output(tile_x, m, y);
       float *pixels = result->pixels + z * result->plane + p * result->row;
       UNROLL for (int k = 0; k < tile_x; ++k) {
-        if (careful) {
+        if (streams) {
+          if (!careful || k < result->columns) simd_stream(pixels + k * result->pixel, y[k] + result->bias);
+        } else if (careful) {
           if (k < result->columns) simd_store_lanes(pixels + k * result->pixel, y[k] + result->bias, result->lanes);
         } else {
           simd_store(pixels + k * result->pixel, y[k] + result->bias);
@@ -123,11 +131,14 @@ ALWAYS_INLINE void transform_back(const winograd_result *result, const int tile_
       transform_box(box, planes, ty, tx, 1, 0);                                                              \
     }                                                                                                        \
   }                                                                                                          \
-  static __attribute__((noinline)) void transform_back_##ty##_##tx(const winograd_result *result, int careful) { \
-    if (careful) {                                                                                           \
-      transform_back(result, ty, tx, 1);                                                                     \
+  static __attribute__((noinline)) void transform_back_##ty##_##tx(                                          \
+      const winograd_result *result, int careful, int streams) {                                             \
+    if (streams) {                                                                                           \
+      transform_back(result, ty, tx, 1, 1);                                                                  \
+    } else if (careful) {                                                                                    \
+      transform_back(result, ty, tx, 1, 0);                                                                  \
     } else {                                                                                                 \
-      transform_back(result, ty, tx, 0);                                                                     \
+      transform_back(result, ty, tx, 0, 0);                                                                  \
     }                                                                                                        \
   }
 
@@ -144,7 +155,7 @@ WINOGRAD_INSTANCE(1, 1)
   {{kind##_1_1, kind##_1_2, kind##_1_4}, {kind##_2_1, kind##_2_2, kind##_2_4}, {kind##_4_1, kind##_4_2, kind##_4_4}}
 
 typedef void (*winograd_box_function)(const winograd_box *, int, int);
-typedef void (*winograd_result_function)(const winograd_result *, int);
+typedef void (*winograd_result_function)(const winograd_result *, int, int);
 static const winograd_box_function transform_box_table[3][3] = WINOGRAD_TABLE(transform_box);
 static const winograd_box_function gradient_box_table[3][3] = WINOGRAD_TABLE(gradient_box);
 static const winograd_result_function transform_back_table[3][3] = WINOGRAD_TABLE(transform_back);
@@ -295,10 +306,15 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   if (plan->source_channels >= 64) tiles = ck_maximum(tiles, 24);
   if (plan->source_channels >= 128) tiles = ck_maximum(tiles, 48);
   if (tiles > all_tiles) tiles = (int)ck_round_up((int)all_tiles, TILE_GROUP);
-  plan->tile_rows = tiles;
-  plan->tasks = (int)((all_tiles + tiles - 1) / tiles);
-  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_maximum(1, 8 / plan->tasks));
-  plan->tasks *= plan->channel_splits;
+  plan->block_tiles = tiles;
+  const int blocks = (int)((all_tiles + tiles - 1) / tiles);
+  // Blocks in a row fetch each other's input ahead.
+  plan->task_blocks = ck_maximum(1, ck_minimum(16, blocks / 32));
+  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_maximum(1, 8 / blocks));
+  plan->tasks = ck_divide_up(blocks, plan->task_blocks) * plan->channel_splits;
+  const ptrdiff_t pixels = (ptrdiff_t)shape->batch * plan->destination_size[0] * plan->destination_size[1] *
+                           plan->destination_size[2];
+  plan->streams = pixels * plan->destination_stride > 4 * 1024 * 1024 && plan->destination_stride % SIMD_WIDTH == 0;
   plan->packed_floats = flat * plan->points[0] * plan->source_channels * destinations;
   plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
   plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
@@ -404,13 +420,40 @@ static void transform_boxes(const ck_convolution_plan *plan, const float *tensor
   }
 }
 
-static void run_winograd(
+/// Fetches into the level-2 cache what tiles from `first` on will read: share `part` of `parts`.
+static void prefetch_boxes(const ck_convolution_plan *plan, const float *tensor, const int size[3], int channels,
+    ptrdiff_t first, int count, const int origin[3], int gradient, int part, int parts) {
+  const int *points = gradient ? plan->tile : plan->points;
+  const int rows = points[0] * points[1];
+  const int r0 = part * rows / parts, r1 = (part + 1) * rows / parts;
+  if (r0 == r1) return;
+  for (int t = 0; t < count; ++t) {
+    ptrdiff_t rest = first + t;
+    int corner[3];
+    for (int a = 2; a >= 0; --a) {
+      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * plan->tile[a];
+      rest /= plan->tiles[a];
+    }
+    // The first samples of a row are the last ones of the tile before.
+    const int x0 = ck_maximum(0, corner[2] + points[2] - plan->tile[2]);
+    const int x1 = ck_minimum(size[2], corner[2] + points[2]);
+    for (int r = r0; r < r1; ++r) {
+      const int z = corner[0] + r / points[1], y = corner[1] + r % points[1];
+      if (z < 0 || z >= size[0] || y < 0 || y >= size[1]) continue;
+      const float *row = tensor + ((rest * size[0] + z) * size[1] + y) * size[2] * channels;
+      for (ptrdiff_t i = (ptrdiff_t)x0 * channels; i < (ptrdiff_t)x1 * channels; i += 16) {
+        __builtin_prefetch(row + i, 0, 2);
+      }
+    }
+  }
+}
+
+/// One block of tiles; `next_count` tiles of the next one are fetched ahead.
+static void run_winograd_block(
     const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
-    float *scratch, int task) {
+    float *scratch, int split, ptrdiff_t first, int next_count) {
   const int *points = plan->points, *tile = plan->tile, *size = plan->destination_size;
-  const int split = task % plan->channel_splits;
-  const int tiles = plan->tile_rows;
-  const ptrdiff_t first = (ptrdiff_t)(task / plan->channel_splits) * tiles;
+  const int tiles = plan->block_tiles;
   const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
   const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
   const int b0 = (int)((long)plan->channel_blocks * split / plan->channel_splits);
@@ -431,6 +474,7 @@ static void run_winograd(
   for (int p = 0; p < flat; ++p) {
     const float *here = planes + p * chunk;
     const float *factor = here;
+    prefetch_boxes(plan, source, plan->source_size, sources, first + tiles, next_count, origin, 0, p, flat);
     if (tile[0] == 4) {
       transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 4, 0);
       factor = values;
@@ -459,6 +503,7 @@ static void run_winograd(
 
   const winograd_result_function back = transform_back_table[winograd_index(tile[1])][winograd_index(tile[2])];
   const ptrdiff_t pixel = plan->destination_stride, row = pixel * size[2], plane = row * size[1];
+  const int streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0;
   for (int t = 0; t < count; ++t) {
     ptrdiff_t rest = first + t;
     int corner[3];
@@ -481,8 +526,22 @@ static void run_winograd(
         result.bias = bias ? simd_load_lanes(bias + channel, result.lanes) : simd_broadcast(0);
         result.points = results + (ptrdiff_t)block * tile[0] * flat * result_chunk + (t * vectors + v) * SIMD_WIDTH;
         result.pixels = pixels + channel;
-        back(&result, partial || result.lanes < SIMD_WIDTH);
+        back(&result, partial || result.lanes < SIMD_WIDTH, streams);
       }
     }
+  }
+}
+
+static void run_winograd(
+    const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
+    float *scratch, int task) {
+  const int split = task % plan->channel_splits;
+  const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  ptrdiff_t first = (ptrdiff_t)(task / plan->channel_splits) * plan->task_blocks * plan->block_tiles;
+  for (int block = 0; block < plan->task_blocks && first < all_tiles; ++block, first += plan->block_tiles) {
+    ptrdiff_t next = all_tiles - first - plan->block_tiles;
+    if (next > plan->block_tiles) next = plan->block_tiles;
+    if (next < 0 || block + 1 == plan->task_blocks) next = 0;
+    run_winograd_block(plan, source, packed, bias, destination, scratch, split, first, (int)next);
   }
 }

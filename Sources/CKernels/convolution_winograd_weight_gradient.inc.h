@@ -17,7 +17,7 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
   const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
   int tiles = ck_minimum(96, ck_maximum(plan->split_floats > 400000 ? 48 : 24, (int)(200000 / tile_floats)));
   if (tiles > all_tiles) tiles = (int)all_tiles;
-  plan->tile_rows = tiles;
+  plan->block_tiles = tiles;
   const int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Few splits, each of several blocks, whose partial sums stay in a level-3 cache where that leaves enough tasks.
   int splits = 16;
@@ -39,7 +39,7 @@ static void accumulate_winograd(
     int task) {
   const int *points = plan->points, *tile = plan->tile;
   const int part = task % plan->channel_splits, split = task / plan->channel_splits;
-  const int tiles = plan->tile_rows;
+  const int tiles = plan->block_tiles;
   const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
   const int blocks = (int)((all_tiles + tiles - 1) / tiles);
   const int first_block = (int)((long)blocks * split / plan->splits);
@@ -63,12 +63,19 @@ static void accumulate_winograd(
   for (int at = first_block; at < last_block; ++at) {
     const ptrdiff_t first = (ptrdiff_t)at * tiles;
     const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
+    const ptrdiff_t rest = at + 1 < last_block ? all_tiles - first - tiles : 0;
+    const int next_count = (int)(rest < tiles ? rest : tiles);
     transform_boxes(plan, input, plan->source_size, sources, first, count, origin, 0, planes, chunk);
     transform_boxes(
         plan, output_gradient, plan->destination_size, destinations, first, count, no_origin, 1, gradient_planes,
         gradient_chunk);
     for (int p = 0; p < flat; ++p) {
       const float *here = planes + p * chunk, *gradient_here = gradient_planes + p * gradient_chunk;
+      if (next_count > 0) {
+        prefetch_boxes(plan, input, plan->source_size, sources, first + tiles, next_count, origin, 0, p, flat);
+        prefetch_boxes(plan, output_gradient, plan->destination_size, destinations, first + tiles, next_count,
+            no_origin, 1, p, flat);
+      }
       if (tile[0] == 4) {
         transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 4, 0);
         transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,

@@ -78,8 +78,11 @@ typedef struct ck_convolution_plan {
   ptrdiff_t slab_floats, patch_floats;
   int splits;
   ptrdiff_t split_floats;
-  /// Winograd: output tile and transform points along each axis, tiles along each axis, tile rows of a task.
-  int tile[3], points[3], tiles[3], tile_rows;
+  /// Winograd: output tile and transform points along each axis, tiles along each axis, tiles of a block, blocks of
+  /// a task.
+  int tile[3], points[3], tiles[3], block_tiles, task_blocks;
+  /// Whether results are so large that they leave the caches before anyone reads them.
+  int streams;
 } ck_convolution_plan;
 
 /// The kernels of one instruction set. Buffers have no alignment requirement beyond that of float, but run faster
