@@ -18,6 +18,9 @@ static void set_sides(const ck_convolution_shape *shape, ck_convolution_pass pas
   memcpy(plan->source_size, backward ? shape->output : shape->input, sizeof plan->source_size);
   memcpy(plan->destination_size, backward ? shape->input : shape->output, sizeof plan->destination_size);
   plan->channel_blocks = ck_divide_up(plan->destination_channels, TILE_CHANNELS);
+  const int *size = plan->destination_size;
+  const ptrdiff_t floats = (ptrdiff_t)shape->batch * size[0] * size[1] * size[2] * plan->destination_stride;
+  plan->streams = floats > 4 * 1024 * 1024 && plan->destination_channels % SIMD_WIDTH == 0;
 }
 
 /// Sets how tasks read the source: blocks of rows, and the zero-padded copy or matrix of patches they make.
@@ -292,6 +295,7 @@ static void run_phase(
         .destination_stride = (ptrdiff_t)axes[2].step * plan->destination_stride,
         .weights = packed + (ptrdiff_t)block * phase_taps * sources * TILE_CHANNELS,
         .lanes = block_lanes(destinations, block),
+        .streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0,
     };
     if (bias) {
       memcpy(block_bias, bias + group * destinations + block * TILE_CHANNELS, tile.lanes * sizeof(float));

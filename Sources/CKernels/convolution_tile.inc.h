@@ -28,6 +28,11 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+/// Stores past the caches; the address must be aligned to a whole vector.
+ALWAYS_INLINE void simd_stream(float *destination, simd_float value) {
+  __builtin_nontemporal_store(value, (simd_float *)destination);
+}
+
 typedef struct tile_arguments {
   /// Each group's first slot at offset 0, and where its results go.
   const float *source[TILE_GROUPS];
@@ -47,6 +52,8 @@ typedef struct tile_arguments {
   int lanes;
   /// Whether `tile_channels` overwrites its results instead of adding to them.
   int replaces;
+  /// Whether `tile_pixels` stores past the caches; destinations are then aligned to whole vectors.
+  int streams;
 } tile_arguments;
 
 ALWAYS_INLINE void tile_store(const tile_arguments *t, const int groups, const int vectors,
@@ -55,7 +62,15 @@ ALWAYS_INLINE void tile_store(const tile_arguments *t, const int groups, const i
   UNROLL for (int g = 0; g < groups; ++g) {
     const int count = t->count[g];
     float *destination = t->destination[g];
-    if (__builtin_expect(full && count == TILE_GROUP, 1)) {
+    if (!adds && t->streams && full) {
+      UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+        if (p < count) {
+          UNROLL for (int v = 0; v < vectors; ++v) {
+            simd_stream(destination + p * t->destination_stride + v * SIMD_WIDTH, sums[g][p][v]);
+          }
+        }
+      }
+    } else if (__builtin_expect(full && count == TILE_GROUP, 1)) {
       UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
         UNROLL for (int v = 0; v < vectors; ++v) {
           float *target = destination + p * t->destination_stride + v * SIMD_WIDTH;

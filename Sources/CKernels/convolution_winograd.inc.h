@@ -69,11 +69,6 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
   }
 }
 
-/// Stores past the caches; the address must be aligned to a whole vector.
-ALWAYS_INLINE void simd_stream(float *destination, simd_float value) {
-  __builtin_nontemporal_store(value, (simd_float *)destination);
-}
-
 typedef struct winograd_result {
   const float *points;
   ptrdiff_t chunk;
@@ -312,9 +307,6 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   plan->task_blocks = ck_maximum(1, ck_minimum(16, blocks / 32));
   plan->channel_splits = ck_minimum(plan->channel_blocks, ck_maximum(1, 8 / blocks));
   plan->tasks = ck_divide_up(blocks, plan->task_blocks) * plan->channel_splits;
-  const ptrdiff_t pixels = (ptrdiff_t)shape->batch * plan->destination_size[0] * plan->destination_size[1] *
-                           plan->destination_size[2];
-  plan->streams = pixels * plan->destination_stride > 4 * 1024 * 1024 && plan->destination_stride % SIMD_WIDTH == 0;
   plan->packed_floats = flat * plan->points[0] * plan->source_channels * destinations;
   plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
   plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
@@ -338,6 +330,7 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
   const ptrdiff_t destination_step = backward ? taps : (ptrdiff_t)sources * taps;
   const ptrdiff_t source_step = backward ? (ptrdiff_t)destinations * taps : taps;
   const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
+  const int streams = plan->packed_floats > 4 * 1024 * 1024 && (uintptr_t)packed % sizeof(simd_float) == 0;
   const float *const end = weights + (ptrdiff_t)sources * destinations * taps;
   float *const target = packed + (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS +
                         (vector % TILE_VECTORS) * SIMD_WIDTH;
@@ -385,7 +378,11 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
         if (tile[0] == 2) transform_weight(2, g, u);
         if (tile[0] == 1) transform_weight(1, g, u);
         float *at = target + (y * points[2] + x) * flat_stride + (ptrdiff_t)source * width;
-        for (int z = 0; z < points[0]; ++z) simd_store(at + (ptrdiff_t)z * sources * width, u[z]);
+        if (streams) {
+          for (int z = 0; z < points[0]; ++z) simd_stream(at + (ptrdiff_t)z * sources * width, u[z]);
+        } else {
+          for (int z = 0; z < points[0]; ++z) simd_store(at + (ptrdiff_t)z * sources * width, u[z]);
+        }
       }
     }
   }
