@@ -33,10 +33,10 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   const double products = (gradient ? 1.15 : 1.08) * tiles * points * sources * vectors;
   const double splits = gradient ? 1 : plan->channel_splits;
   const double transforms = (points > 100 ? 18 : 12) * tiles * points * (source_vectors * splits + vectors);
-  const double transformed = weights * (weights > 16 * megabyte ? 1.0 : weights > 4 * megabyte ? 0.65 : 0.36);
+  const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 0.65 : 0.36);
   const double passes = gradient ? 2 * blocks : blocks;
   const double traffic =
-      passes * weights * (weights > 16 * megabyte ? 0.35 : weights > megabyte ? 0.1 : 0.0);
+      passes * weights * (weights > 12 * megabyte ? 0.35 : weights > megabyte ? 0.1 : 0.0);
   return products + transforms + transformed + traffic;
 }
 
