@@ -4,11 +4,30 @@ import TensorCore
 /// Something to time. A new family gets a file of its own and a line in `workloads`.
 struct Workload: Sendable {
   let name: String
-  /// Makes the inputs; what it returns is run and timed.
-  let prepare: @Sendable () throws -> PreparedWorkload
+  /// What is timed on its own, each with its addition to the name.
+  let parts: [Part]
+
+  struct Part: Sendable {
+    let name: String
+    /// Makes the inputs; what it returns is run and timed.
+    let prepare: @Sendable () throws -> PreparedWorkload
+  }
+
+  init(name: String, prepare: @escaping @Sendable () throws -> PreparedWorkload) {
+    self.init(name: name, parts: [Part(name: "", prepare: prepare)])
+  }
+
+  init(name: String, parts: [Part]) {
+    self.name = name
+    self.parts = parts
+  }
 
   func measure(runs: Int, mode: String) throws -> [Measurement] {
-    let prepared = try prepare()
+    try parts.map { try measure($0, runs: runs, mode: mode) }
+  }
+
+  private func measure(_ part: Part, runs: Int, mode: String) throws -> Measurement {
+    let prepared = try part.prepare()
     try prepared.run()
     var seconds: [Double] = []
     for _ in 0..<runs {
@@ -16,10 +35,9 @@ struct Workload: Sendable {
       let duration = try clock.measure { try prepared.run() }
       seconds.append(Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18)
     }
-    return [
-      Measurement(
-        workload: name, mode: mode, threads: WorkerPool.shared.threadCount, seconds: seconds, gflop: prepared.gflop)
-    ]
+    return Measurement(
+      workload: name + part.name, mode: mode, threads: WorkerPool.shared.threadCount, seconds: seconds,
+      gflop: prepared.gflop)
   }
 }
 
@@ -57,7 +75,7 @@ struct Measurement {
 
   var text: String {
     let rate = gflop > 0 ? String(format: "%8.1f GFLOP/s", gflop / median) : ""
-    return workload.padding(toLength: 28, withPad: " ", startingAt: 0)
+    return workload.padding(toLength: max(28, workload.count), withPad: " ", startingAt: 0)
       + String(format: "%9.3f s (best %.3f)  ", median, minimum) + rate
       + String(format: "  peak %.0f MB", peakResidentMegabytes())
   }
@@ -77,5 +95,5 @@ func peakResidentMegabytes() -> Double {
 
 /// All workloads, in the order they run.
 let workloads: [Workload] =
-  forwardWorkloads + trainingWorkloads + augmentationWorkloads
+  forwardWorkloads + trainingWorkloads + convolutionWorkloads + augmentationWorkloads
   + operationWorkloads
