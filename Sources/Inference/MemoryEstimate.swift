@@ -59,13 +59,17 @@ extension SlidingWindowPredictor {
     let plane = window.paddedShape[1] * window.paddedShape[2]
     let sums = precision == .reference ? foldCount : 1
     let batch = batchSize * patchSize.reduce(1, *)
-    let means = precision == .reference ? foldCount * patchSize.reduce(1, *) : 0
+    // In float32 the logits of a tile are made in parts.
+    let tileLogits =
+      precision == .reference
+      ? 4 * (batch + foldCount * patchSize.reduce(1, *)) * headCount
+      : min(4 * batch * headCount, max(64 << 20, 4 * patchSize.suffix(2).reduce(1, *) * headCount))
     // The finest stage dominates: both halves of the concatenation, the joined tensor and the result; coarser stages
     // add up to less than one of them.
     let features = network.architecture.stages[0].features
     return [
       .init(name: "sums of overlapping tiles", bytes: 4 * sums * window.tileShape[0] * plane * (headCount + 1)),
-      .init(name: "logits of tiles", bytes: 4 * (batch + means) * headCount),
+      .init(name: "logits of tiles", bytes: tileLogits),
       .init(name: "activations", bytes: 4 * batch * (6 * features + network.inputChannels)),
     ]
   }

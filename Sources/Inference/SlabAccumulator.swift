@@ -57,23 +57,27 @@ struct SlabAccumulator {
     withExtendedLifetime(totals) {}
   }
 
-  /// Adds `logits * weight` of one tile.
-  /// - Parameter logits: `[Z, Y, X, C]` of the tile as the network saw it under `flip`.
-  mutating func add(_ logits: UnsafePointer<Float>, of tile: SlidingWindow.Tile, flip: Flip) {
+  /// Adds `logits * weight` of some slices of one tile.
+  /// - Parameters:
+  ///   - logits: `[Z, Y, X, C]` as the network saw the tile under `flip`.
+  ///   - slices: which of the tile's slices these are, as the network saw them.
+  mutating func add(
+    _ logits: UnsafePointer<Float>, slices: Range<Int>, of tile: SlidingWindow.Tile, flip: Flip
+  ) {
     let (depth, height, width) = (window.tileShape[0], window.tileShape[1], window.tileShape[2])
     let (paddedWidth, channels) = (window.paddedShape[2], channels)
     let targets = sums.map(MutableTensorView.init)
     let (first, rounds) = (firstSlice, precision == .reference)
     weights.withUnsafeBufferPointer { weights in
-      pool.run(count: depth * height, grain: max(1, 16_384 / (width * channels))) { rows in
+      pool.run(count: slices.count * height, grain: max(1, 16_384 / (width * channels))) { rows in
         for row in rows {
-          let (z, y) = (row / height, row % height)
-          let sourceZ = flip.z ? depth - 1 - z : z
-          let sourceY = flip.y ? height - 1 - y : y
-          let line = logits + (sourceZ * height + sourceY) * width * channels
+          let (sourceZ, sourceY) = (slices.lowerBound + row / height, row % height)
+          let z = flip.z ? depth - 1 - sourceZ : sourceZ
+          let y = flip.y ? height - 1 - sourceY : sourceY
+          let line = logits + row * width * channels
           let target = targets[tile.z + z - first].floats + ((tile.y + y) * paddedWidth + tile.x) * channels
           for x in 0..<width {
-            let weight = weights[row * width + x]
+            let weight = weights[(z * height + y) * width + x]
             let from = line + (flip.x ? width - 1 - x : x) * channels
             let to = target + x * channels
             if rounds {

@@ -10,7 +10,10 @@ extension SlidingWindowPredictor {
     usesGaussian: Bool = true, precision: LogitsPrecision = .float32
   ) {
     self.init(
-      forwards: parameterSets.map { parameters in { network.predict($0, parameters) } },
+      passes: parameterSets.map { parameters in
+        NetworkPass(
+          features: { network.predictFeatures($0, parameters) }, head: { network.predictHead($0, parameters) })
+      },
       headCount: network.headCount, patchSize: patchSize, allowedMirroringAxes: allowedMirroringAxes,
       stepSize: stepSize, usesGaussian: usesGaussian, precision: precision)
   }

@@ -33,7 +33,7 @@ public struct SlidingWindowPredictor: Sendable {
   public let stepSize: Double
   public let precision: LogitsPrecision
 
-  private let forwards: [Forward]
+  private let passes: [NetworkPass]
   private let flips: [Flip]
   private let importance: GaussianImportance
   private let pool: WorkerPool
@@ -46,9 +46,19 @@ public struct SlidingWindowPredictor: Sendable {
     forwards: [Forward], headCount: Int, patchSize: [Int], allowedMirroringAxes: [Int], stepSize: Double,
     usesGaussian: Bool, precision: LogitsPrecision
   ) {
-    check(!forwards.isEmpty, "SlidingWindowPredictor: no parameters")
+    self.init(
+      passes: forwards.map { NetworkPass(features: $0, head: nil) }, headCount: headCount, patchSize: patchSize,
+      allowedMirroringAxes: allowedMirroringAxes, stepSize: stepSize, usesGaussian: usesGaussian,
+      precision: precision)
+  }
+
+  init(
+    passes: [NetworkPass], headCount: Int, patchSize: [Int], allowedMirroringAxes: [Int], stepSize: Double,
+    usesGaussian: Bool, precision: LogitsPrecision
+  ) {
+    check(!passes.isEmpty, "SlidingWindowPredictor: no parameters")
     check(stepSize > 0 && stepSize <= 1, "SlidingWindowPredictor: the step size \(stepSize) is not in (0, 1]")
-    self.forwards = forwards
+    self.passes = passes
     self.headCount = headCount
     self.patchSize = patchSize
     self.stepSize = stepSize
@@ -61,7 +71,7 @@ public struct SlidingWindowPredictor: Sendable {
   }
 
   /// How many parameter sets there are.
-  var foldCount: Int { forwards.count }
+  var foldCount: Int { passes.count }
 
   /// All logits at once, `[heads, Z, Y, X]`, in the space of the image.
   /// - Parameters:
@@ -83,13 +93,13 @@ public struct SlidingWindowPredictor: Sendable {
   ) throws {
     let window = SlidingWindow(imageShape: image.spatialShape, patchSize: patchSize, stepSize: stepSize)
     // In float32 all folds add to one sum; nnU-Net rounds each fold's mean before it averages them.
-    let sumCount = precision == .reference ? forwards.count : 1
+    let sumCount = precision == .reference ? passes.count : 1
     var sums = (0..<sumCount).map { _ in
       SlabAccumulator(
         window: window, channels: headCount, importance: importance, precision: precision, pool: pool)
     }
-    let contributions = precision == .reference ? 1 : forwards.count * flips.count
-    var counter = PassCounter(tileCount: window.tileCount, passesPerTile: flips.count * forwards.count)
+    let contributions = precision == .reference ? 1 : passes.count * flips.count
+    var counter = PassCounter(tileCount: window.tileCount, passesPerTile: flips.count * passes.count)
     for (index, z) in window.steps[0].enumerated() {
       for fold in sums.indices { sums[fold].open(tilesStartingAt: z) }
       let tiles = window.tiles(startingAt: z)
@@ -119,13 +129,21 @@ public struct SlidingWindowPredictor: Sendable {
     for start in stride(from: 0, to: views.count, by: batchSize) {
       let batch = Array(views[start..<min(start + batchSize, views.count)])
       let input = window.cut(batch, from: image, pool: pool)
-      for forward in forwards {
+      for pass in passes {
         try cancellation?.check()
-        let logits = try checked(forward(input), batch.count)
-        logits.withElements(as: Float.self) { elements in
-          guard let base = elements.baseAddress else { return }
-          for (n, view) in batch.enumerated() {
-            sum.add(base + n * elements.count / batch.count, of: view.tile, flip: view.flip)
+        let features = pass.features(input)
+        for (n, view) in batch.enumerated() {
+          for slices in headSlices(hasHead: pass.head != nil) {
+            let part = Self.slices(slices, ofSample: n, in: features, depth: window.tileShape[0])
+            let logits = pass.head?(part) ?? part
+            check(
+              logits.count == slices.count * window.tileShape[1] * window.tileShape[2] * headCount,
+              "SlidingWindowPredictor: the network gave \(logits.shape) for \(slices.count) slices of \(headCount) classes"
+            )
+            logits.withElements(as: Float.self) { elements in
+              guard let base = elements.baseAddress else { return }
+              sum.add(base, slices: slices, of: view.tile, flip: view.flip)
+            }
           }
         }
         done(batch.count)
@@ -140,13 +158,14 @@ public struct SlidingWindowPredictor: Sendable {
   ) throws {
     for tile in tiles {
       var means = [MirrorMean](
-        repeating: MirrorMean(tileShape: window.tileShape, channels: headCount), count: forwards.count)
+        repeating: MirrorMean(tileShape: window.tileShape, channels: headCount), count: passes.count)
       for start in stride(from: 0, to: flips.count, by: batchSize) {
         let batch = flips[start..<min(start + batchSize, flips.count)].map { TileView(tile: tile, flip: $0) }
         let input = window.cut(batch, from: image, pool: pool)
-        for (fold, forward) in forwards.enumerated() {
+        for (fold, pass) in passes.enumerated() {
           try cancellation?.check()
-          let logits = try checked(forward(input), batch.count)
+          let features = pass.features(input)
+          let logits = checked(pass.head?(features) ?? features, batch.count)
           logits.withElements(as: Float.self) { elements in
             guard let base = elements.baseAddress else { return }
             for (n, view) in batch.enumerated() {
@@ -160,7 +179,7 @@ public struct SlidingWindowPredictor: Sendable {
         means[fold].divide(by: Float(flips.count))
         means[fold].sum.withElements(as: Float.self) { elements in
           guard let base = elements.baseAddress else { return }
-          sums[fold].add(base, of: tile, flip: Flip())
+          sums[fold].add(base, slices: 0..<window.tileShape[0], of: tile, flip: Flip())
         }
       }
     }
@@ -169,11 +188,44 @@ public struct SlidingWindowPredictor: Sendable {
   /// Small tiles go through the network together, up to a number of voxels that keeps all threads busy.
   var batchSize: Int { max(1, min(32, (1 << 17) / patchSize.reduce(1, *))) }
 
-  private func checked(_ logits: Tensor, _ count: Int) throws -> Tensor {
+  /// The slices of a tile whose logits are made at a time: about 64 MB of them.
+  private func headSlices(hasHead: Bool) -> [Range<Int>] {
+    let depth = patchSize.count == 2 ? 1 : patchSize[0]
+    let sliceBytes = 4 * headCount * patchSize.suffix(2).reduce(1, *)
+    let count = hasHead ? max(1, min(depth, (64 << 20) / sliceBytes)) : depth
+    return stride(from: 0, to: depth, by: count).map { $0..<min($0 + count, depth) }
+  }
+
+  private func checked(_ logits: Tensor, _ count: Int) -> Tensor {
     check(
       logits.shape == Shape([count] + patchSize + [headCount]),
       "SlidingWindowPredictor: the network gave \(logits.shape), expected \(Shape([count] + patchSize + [headCount]))")
     return logits
+  }
+}
+
+/// The network with the parameters of one fold, in two parts so that large tiles take the second in pieces.
+struct NetworkPass: Sendable {
+  let features: SlidingWindowPredictor.Forward
+  /// Features of any voxels to their logits; `nil` where `features` gives logits already.
+  let head: SlidingWindowPredictor.Forward?
+}
+
+extension SlidingWindowPredictor {
+  /// Some slices of one sample, `[1, slices, Y, X, F]` (2-D: `[1, Y, X, F]`).
+  static func slices(_ slices: Range<Int>, ofSample sample: Int, in features: Tensor, depth: Int) -> Tensor {
+    let extents = features.shape.extents
+    guard extents[0] > 1 || slices.count < depth else { return features }
+    let count = features.count / extents[0] / depth
+    var shape = extents
+    shape[0] = 1
+    if extents.count == 5 { shape[1] = slices.count }
+    return features.withElements(as: Float.self) { elements in
+      Tensor(shape: Shape(shape), of: Float.self) { target in
+        guard let base = elements.baseAddress, let target = target.baseAddress else { return }
+        target.update(from: base + (sample * depth + slices.lowerBound) * count, count: slices.count * count)
+      }
+    }
   }
 }
 

@@ -52,6 +52,21 @@ public struct UNet: Sendable {
     return self(input, &context, deepSupervision: false)[0]
   }
 
+  /// What ``predictHead(_:_:)`` turns into logits, evaluated: many classes need far more memory than their features, so
+  /// large inputs may take the head in parts.
+  package func predictFeatures(_ input: Tensor, _ parameters: ParameterSet) -> Tensor {
+    checkInput(input)
+    var context = ForwardContext.evaluation(parameters)
+    let skips = encoder(input, &context)
+    return decoder.features(skips, &context) { _, _, _ in }
+  }
+
+  /// The logits of features, for any part of the voxels.
+  package func predictHead(_ features: Tensor, _ parameters: ParameterSet) -> Tensor {
+    var context = ForwardContext.evaluation(parameters)
+    return decoder.heads[decoder.heads.count - 1](features, &context)
+  }
+
   /// The output of every encoder stage, finest first.
   package func encode(_ input: Tensor, _ context: inout ForwardContext) -> [Tensor] {
     checkInput(input)
@@ -156,16 +171,28 @@ struct UNetDecoder: Sendable {
   func callAsFunction(
     _ skips: consuming [Tensor], _ context: inout ForwardContext, deepSupervision: Bool
   ) -> [Tensor] {
+    var logits: [Tensor] = []
+    let finest = features(skips, &context) { index, features, context in
+      if deepSupervision && index < heads.count - 1 { logits.append(heads[index](features, &context)) }
+    }
+    logits.append(heads[heads.count - 1](finest, &context))
+    return logits.reversed()
+  }
+
+  /// What the finest head gets; `body` sees the features of every stage, coarsest first.
+  func features(
+    _ skips: consuming [Tensor], _ context: inout ForwardContext,
+    _ body: (_ index: Int, _ features: Tensor, _ context: inout ForwardContext) -> Void
+  ) -> Tensor {
     var skips = skips
     var current = skips.removeLast()
-    var logits: [Tensor] = []
     for index in stages.indices {
       current = upsamplings[index](consume current, &context)
       // The skip goes as soon as it is joined, so that evaluation holds no more than it needs.
       current = Tensor.concatenated([current, skips.removeLast()], axis: current.rank - 1)
       current = stages[index](consume current, &context)
-      if deepSupervision || index == stages.count - 1 { logits.append(heads[index](current, &context)) }
+      body(index, current, &context)
     }
-    return logits.reversed()
+    return current
   }
 }
