@@ -12,7 +12,7 @@ folder=$(cd "$folder" && pwd)
 export nnUNet_raw=$folder/raw nnUNet_preprocessed=$folder/preprocessed nnUNet_results=$folder/results
 mkdir -p "$nnUNet_raw" "$nnUNet_preprocessed" "$nnUNet_results"
 dataset=Dataset901_Demo
-trainer=nnUNetTrainer_1epoch
+trainer=nnUNetTrainer_5epochs
 
 step() { printf '\n=== %s\n' "$*"; }
 

@@ -8,6 +8,7 @@ extension Trainer {
   ///
   /// nnU-Net: `nnUNetTrainer.on_train_start`.
   func prepareOutput() throws {
+    removeUnfinishedFiles()
     let model = try run.modelFolder
     try run.plans.write(to: model.appendingPathComponent("plans.json"))
     try run.description.write(to: model.appendingPathComponent("dataset.json"))
@@ -21,6 +22,14 @@ extension Trainer {
     log.write("Configuration name: \(run.configurationName)")
     log.write(JSONValue.object(run.configuration.json).text(indent: 1), timestamped: false)
     log.write("Parameters: \(network.layout.trainableCount)")
+  }
+
+  /// Removes what a killed run left half written: `.NAME.*.tmp`.
+  private func removeUnfinishedFiles() {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: outputFolder.path)) ?? []
+    for name in names where name.hasPrefix(".checkpoint_") && name.hasSuffix(".tmp") {
+      try? FileManager.default.removeItem(at: outputFolder.appendingPathComponent(name))
+    }
   }
 
   /// What one wants to know of a run months later.
