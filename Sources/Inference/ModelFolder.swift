@@ -55,7 +55,8 @@ public struct ModelFolder: Sendable {
       configuration: configuration, datasetDescription: datasetDescription, plansFile: plans.file)
     self.network = network
     parameterSets = try checkpoints.map { checkpoint in
-      let parameters = try ParameterSet(layout: network.layout, loading: checkpoint.weights, from: checkpoint.file)
+      let parameters = try ParameterSet(
+        layout: network.layout, loading: checkpoint.weights(aliases: network.layout.aliases), from: checkpoint.file)
       if let name = parameters.firstNonFiniteName {
         throw InferenceError.nonFiniteWeights(file: checkpoint.file, name: name)
       }

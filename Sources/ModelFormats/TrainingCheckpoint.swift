@@ -119,17 +119,7 @@ extension TrainingCheckpoint {
   public init(contentsOf path: String, aliases: [String: String] = [:]) throws {
     let file = try HDF5File.open(path)
     let root = file.root
-    guard root.hasAttribute("format_version") else {
-      throw CheckpointError(
-        file: path, problem: "this HDF5 file is no checkpoint (it has no format_version)",
-        advice: "Give a checkpoint that training wrote, or a .pth file of nnU-Net")
-    }
-    let version = try root.attribute("format_version", as: Int.self)
-    guard version <= Self.formatVersion else {
-      throw CheckpointError(
-        file: path, problem: "its format is version \(version), this program reads up to \(Self.formatVersion)",
-        advice: "Use the newer program that wrote it")
-    }
+    try Self.checkFormat(root, path)
     trainerName = try root.attribute("trainer_name", as: String.self)
     configuration = try root.attribute("configuration", as: String.self)
     currentEpoch = try root.attribute("current_epoch", as: Int.self)
@@ -166,7 +156,21 @@ extension TrainingCheckpoint {
       root.contains("losses_of_current_epoch") ? try root.read("losses_of_current_epoch", as: Float.self).elements : []
   }
 
-  private static func readTensors(
+  static func checkFormat(_ root: HDF5Group, _ path: String) throws {
+    guard root.hasAttribute("format_version") else {
+      throw CheckpointError(
+        file: path, problem: "this HDF5 file is no checkpoint (it has no format_version)",
+        advice: "Give a checkpoint that training wrote, or a .pth file of nnU-Net")
+    }
+    let version = try root.attribute("format_version", as: Int.self)
+    guard version <= formatVersion else {
+      throw CheckpointError(
+        file: path, problem: "its format is version \(version), this program reads up to \(formatVersion)",
+        advice: "Use the newer program that wrote it")
+    }
+  }
+
+  static func readTensors(
     _ group: HDF5Group, aliases: [String: String]
   ) throws -> [(name: String, value: Tensor)] {
     let names = try group.names

@@ -84,7 +84,7 @@ extension Trainer {
   ///
   /// nnU-Net: `run/load_pretrained_weights.py`.
   public func loadPretrainedWeights(_ file: URL) throws {
-    let state = try FoldCheckpoint(contentsOf: file).weights
+    let state = try FoldCheckpoint(contentsOf: file).weights(aliases: parameters.layout.aliases)
     try parameters.load(state, from: file.path, keeping: { $0.contains(".seg_layers.") })
     log.write("Loaded pretrained weights from \(file.path), except the segmentation layers")
   }

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Inference
+import ModelFormats
 import Synchronization
 import TensorTestSupport
 import Testing
@@ -158,6 +159,38 @@ struct PredictionRunTests {
       #expect(report.isCancelled)
       let files = try FileManager.default.contentsOfDirectory(atPath: temporary.path).filter { $0.contains("case_") }
       #expect(files.isEmpty, "\(files)")
+    }
+  }
+
+  @Test
+  func ownCheckpointsPredictTheSame() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      let reference = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      let own = temporary.appendingPathComponent("model")
+      let fold = own.appendingPathComponent("fold_all")
+      try FileManager.default.createDirectory(at: fold, withIntermediateDirectories: true)
+      for name in ["plans.json", "dataset.json"] {
+        try Data(contentsOf: model.appendingPathComponent(name)).write(to: own.appendingPathComponent(name))
+      }
+      let layout = reference.model.network.layout
+      try TrainingCheckpoint(
+        trainerName: "nnUNetTrainer_5epochs", configuration: reference.model.configuration.name, currentEpoch: 5,
+        bestEMA: nil, inferenceAllowedMirroringAxes: [0, 2],
+        networkWeights: reference.model.parameterSets[0].namedValues, aliases: layout.aliases, optimizerState: [],
+        generators: [:], logging: [:]
+      ).write(to: fold.appendingPathComponent("checkpoint_best.h5").path)
+      let predictor = try Predictor(
+        modelFolder: own, folds: ["all"], checkpointName: "checkpoint_best.pth", options: Self.fast)
+      #expect(predictor.model.trainerName == "nnUNetTrainer_5epochs")
+      #expect(predictor.model.allowedMirroringAxes == [0, 2])
+      let (image, properties) = try SimpleITKReaderWriter().readImages(
+        ["case_6_0000.nii.gz", "case_6_0001.nii.gz"].map {
+          folder.appendingPathComponent("imagesTs").appendingPathComponent($0)
+        })
+      let found = try predictor.predict(image, properties: properties, keepsProbabilities: true)
+      let expected = try reference.predict(image, properties: properties, keepsProbabilities: true)
+      #expect(found.probabilities == expected.probabilities)
     }
   }
 
