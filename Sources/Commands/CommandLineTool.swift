@@ -42,7 +42,8 @@ struct RootCommand: ParsableCommand {
   static let nnUNetCommands: [any ParsableCommand.Type] = [
     PlanAndPreprocessCommand.self, ExtractFingerprintCommand.self, PlanExperimentCommand.self, PreprocessCommand.self,
     TrainCommand.self, PredictCommand.self, PredictFromModelFolderCommand.self, EvaluateFolderCommand.self,
-    EvaluateSimpleCommand.self,
+    EvaluateSimpleCommand.self, EnsembleCommand.self, DeterminePostprocessingCommand.self,
+    ApplyPostprocessingCommand.self,
   ]
 
   static let configuration = CommandConfiguration(
