@@ -95,5 +95,5 @@ func peakResidentMegabytes() -> Double {
 
 /// All workloads, in the order they run.
 let workloads: [Workload] =
-  forwardWorkloads + trainingWorkloads + convolutionWorkloads + augmentationWorkloads
+  forwardWorkloads + trainingWorkloads + convolutionWorkloads + preprocessingWorkloads + augmentationWorkloads
   + operationWorkloads
