@@ -9,6 +9,7 @@ public enum TrainingError: Error, CustomStringConvertible {
   case lossNotFinite(epoch: Int, iteration: Int, loss: Float, cases: [String])
   case batchFailed(case: String, reason: String)
   case outputNotWritable(file: URL, reason: String)
+  case cascadeStage(configuration: String, previousStage: String)
   case validationInterrupted(folder: URL)
   case emptyFold(fold: String, part: String)
 
@@ -32,6 +33,9 @@ public enum TrainingError: Error, CustomStringConvertible {
       "case \(name): its patch could not be loaded: \(reason)"
     case .outputNotWritable(let file, let reason):
       "\(file.path): \(reason); check the folder's permissions and the free space"
+    case .cascadeStage(let configuration, let previousStage):
+      "configuration \(configuration) takes the predictions of \(previousStage) as input, and this version can't train on "
+        + "them; train \(previousStage) or 3d_fullres. Cascades trained in Python can be predicted with"
     case .validationInterrupted(let folder):
       "the validation was stopped on request; what it predicted is in \(folder.path). Repeat it with --val"
     case .emptyFold(let fold, let part):

@@ -18,7 +18,7 @@ public struct TrainingRun: Sendable {
   /// - Parameters:
   ///   - dataset: the data set's name or number.
   ///   - plansIdentifier: the name of the plans file without `.json`.
-  /// - Throws: `DatasetError`, `TrainingError.unknownTrainer`.
+  /// - Throws: `DatasetError`, `TrainingError.unknownTrainer`, `TrainingError.cascadeStage`.
   public init(
     folders: DatasetFolders, dataset: String, configuration: String, fold: FoldSelection, trainer: String,
     plansIdentifier: String
@@ -28,6 +28,9 @@ public struct TrainingRun: Sendable {
     let preprocessed = try folders.preprocessedFolder(datasetName)
     plans = try Plans(contentsOf: preprocessed.appendingPathComponent(plansIdentifier + ".json"))
     self.configuration = try plans.configuration(named: configuration)
+    if let previous = self.configuration.previousStage {
+      throw TrainingError.cascadeStage(configuration: configuration, previousStage: previous)
+    }
     description = try DatasetDescription(contentsOf: preprocessed.appendingPathComponent("dataset.json"))
     labels = try LabelManager(description)
     configurationName = configuration

@@ -28,37 +28,45 @@ private struct SmallDataset {
     _ = try extractor.run(datasetName: Self.name, folders: folders, overwrite: true)
     _ = try ExperimentPlanner.named("ExperimentPlanner").planExperiment(datasetName: Self.name, folders: folders)
     try makeSmall(folders.preprocessedFolder(Self.name).appendingPathComponent("nnUNetPlans.json"))
-    let failures = try DatasetPreprocessing(
-      datasetName: Self.name, plansName: "nnUNetPlans", configurationName: "3d_fullres", folders: folders
-    ).run { _, _ in }
-    try #require(failures.isEmpty)
+    for configuration in ["3d_fullres", "2d"] {
+      let failures = try DatasetPreprocessing(
+        datasetName: Self.name, plansName: "nnUNetPlans", configurationName: configuration, folders: folders
+      ).run { _, _ in }
+      try #require(failures.isEmpty)
+    }
   }
 
-  /// Three narrow stages and a patch of 16 voxels.
+  /// Three narrow stages and a patch of 16 voxels, in both configurations; and a cascade.
   private func makeSmall(_ plans: URL) throws {
     var json = try JSONValue(contentsOf: plans).object ?? [:]
     var configurations = json["configurations"]?.object ?? [:]
-    var configuration = configurations["3d_fullres"]?.object ?? [:]
-    configuration["batch_size"] = 2
-    configuration["patch_size"] = [16, 16, 16]
-    var architecture = configuration["architecture"]?.object ?? [:]
-    var arguments = architecture["arch_kwargs"]?.object ?? [:]
-    arguments["n_stages"] = 3
-    arguments["features_per_stage"] = [4, 8, 8]
-    arguments["kernel_sizes"] = [[3, 3, 3], [3, 3, 3], [3, 3, 3]]
-    arguments["strides"] = [[1, 1, 1], [2, 2, 2], [2, 2, 2]]
-    arguments["n_conv_per_stage"] = [1, 1, 1]
-    arguments["n_conv_per_stage_decoder"] = [1, 1]
-    architecture["arch_kwargs"] = .object(arguments)
-    configuration["architecture"] = .object(architecture)
-    configurations["3d_fullres"] = .object(configuration)
+    for (name, dimensions) in [("3d_fullres", 3), ("2d", 2)] {
+      func repeated(_ value: Int) -> JSONValue { JSONValue([Int](repeating: value, count: dimensions)) }
+      var configuration = configurations[name]?.object ?? [:]
+      configuration["batch_size"] = 2
+      configuration["patch_size"] = repeated(16)
+      var architecture = configuration["architecture"]?.object ?? [:]
+      var arguments = architecture["arch_kwargs"]?.object ?? [:]
+      arguments["n_stages"] = 3
+      arguments["features_per_stage"] = [4, 8, 8]
+      arguments["kernel_sizes"] = .array([repeated(3), repeated(3), repeated(3)])
+      arguments["strides"] = .array([repeated(1), repeated(2), repeated(2)])
+      arguments["n_conv_per_stage"] = [1, 1, 1]
+      arguments["n_conv_per_stage_decoder"] = [1, 1]
+      architecture["arch_kwargs"] = .object(arguments)
+      configuration["architecture"] = .object(architecture)
+      configurations[name] = .object(configuration)
+    }
+    configurations["3d_cascade_fullres"] = ["inherits_from": "3d_fullres", "previous_stage": "3d_lowres"]
     json["configurations"] = .object(configurations)
     try JSONValue.object(json).write(to: plans)
   }
 
-  func run(epochs: Int, trainer: String = "nnUNetTrainer") throws -> TrainingRun {
+  func run(
+    epochs: Int, trainer: String = "nnUNetTrainer", configuration: String = "3d_fullres"
+  ) throws -> TrainingRun {
     var run = try TrainingRun(
-      folders: folders, dataset: Self.name, configuration: "3d_fullres", fold: .number(0), trainer: trainer,
+      folders: folders, dataset: Self.name, configuration: configuration, fold: .number(0), trainer: trainer,
       plansIdentifier: "nnUNetPlans")
     run.settings.epochCount = epochs
     run.settings.iterationsPerEpoch = 4
@@ -139,6 +147,22 @@ private struct SmallDataset {
     #expect(end == .finished)
     let actual = try weights(second, "checkpoint_final")
     #expect(actual.count > 10 && actual == expected)
+  }
+
+  @Test func twoDimensionalConfigurationsTrainAndValidate() throws {
+    let data = try SmallDataset()
+    defer { data.remove() }
+    let trainer = try Trainer(data.run(epochs: 1, configuration: "2d"), seed: 1, silent: true)
+    let outcome = try trainer.train()
+    let validation = try trainer.validate(savingProbabilities: false)
+    #expect(outcome == .finished && validation.failures.isEmpty && validation.summary.cases.count == 1)
+  }
+
+  @Test func cascadesAreRefusedByName() throws {
+    let data = try SmallDataset()
+    defer { data.remove() }
+    let error = #expect(throws: TrainingError.self) { try data.run(epochs: 1, configuration: "3d_cascade_fullres") }
+    #expect(error?.description.contains("3d_lowres") == true)
   }
 
   @Test func pretrainedWeightsComeWithoutTheHeads() throws {
