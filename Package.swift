@@ -128,7 +128,7 @@ let package = Package(
     tests("Augmentation", ["HDF5Files", "CKernels"]),
     tests("Inference", ["HDF5Files"]),
     tests("Evaluation", ["HDF5Files"]),
-    tests("Training"),
+    tests("Training", ["HDF5Files"]),
     tests("Commands"),
     .testTarget(name: "ArchitectureTests"),
   ],
