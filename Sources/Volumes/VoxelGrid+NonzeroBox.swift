@@ -1,11 +1,9 @@
-import Volumes
-
 extension VoxelGrid where Element == Float {
   /// The smallest box with all voxels where some channel isn't zero; the whole grid if all are zero.
   ///
   /// It equals the box of nnU-Net's `crop_to_nonzero`, because filling holes never moves a mask's border. Only what
   /// lies outside the box is looked at.
-  var nonzeroBox: BoundingBox {
+  package var nonzeroBox: BoundingBox {
     let size = spatialShape
     return elements.withUnsafeBufferPointer { values in
       func isEmpty(_ z: Int, _ y: Int, _ columns: Range<Int>) -> Bool {
