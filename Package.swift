@@ -42,6 +42,7 @@ let imaging: [Target] = [
     name: "Preprocessing",
     dependencies: ["Volumes", "Datasets", "HDF5Files", "TensorCore"]),
   .target(name: "Planning", dependencies: ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
+  .target(name: "DatasetConversion", dependencies: ["Volumes", "Datasets", "TensorCore"]),
   .target(name: "Augmentation", dependencies: ["Volumes", "TensorCore", "CKernels"]),
   .target(name: "SyntheticData", dependencies: ["Volumes", "Datasets", "TensorCore"]),
 ]
@@ -65,7 +66,7 @@ let workflows: [Target] = [
   .target(
     name: "Commands",
     dependencies: [
-      "Training", "Inference", "Evaluation", "Planning", "SyntheticData", "Preprocessing",
+      "Training", "Inference", "Evaluation", "Planning", "DatasetConversion", "SyntheticData", "Preprocessing",
       "Plotting", "Datasets", "Volumes", "TensorCore", argumentParser, logging,
     ]),
 ]
@@ -125,6 +126,7 @@ let package = Package(
     tests("Datasets"),
     tests("Preprocessing", ["HDF5Files"]),
     tests("Planning"),
+    tests("DatasetConversion", ["Archives", "Datasets", "Volumes", "TensorCore"]),
     tests("Augmentation", ["HDF5Files", "CKernels"]),
     tests("Inference", ["HDF5Files"]),
     tests("Evaluation", ["HDF5Files"]),

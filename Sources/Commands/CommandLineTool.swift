@@ -43,7 +43,8 @@ struct RootCommand: ParsableCommand {
     PlanAndPreprocessCommand.self, ExtractFingerprintCommand.self, PlanExperimentCommand.self, PreprocessCommand.self,
     TrainCommand.self, PredictCommand.self, PredictFromModelFolderCommand.self, EvaluateFolderCommand.self,
     EvaluateSimpleCommand.self, EnsembleCommand.self, DeterminePostprocessingCommand.self,
-    ApplyPostprocessingCommand.self,
+    ApplyPostprocessingCommand.self, MovePlansCommand.self, ConvertMSDDatasetCommand.self,
+    ConvertOldDatasetCommand.self,
   ]
 
   static let configuration = CommandConfiguration(

@@ -73,10 +73,9 @@ public struct DatasetFolders: Sendable {
     return try datasetName(number: number)
   }
 
-  /// The name of the data set with this number in any of the three folders.
-  public func datasetName(number: Int) throws -> String {
-    let digits = String(number)
-    let prefix = "Dataset" + String(repeating: "0", count: max(0, 3 - digits.utf8.count)) + digits
+  /// The names of the data sets with this number in any of the three folders, in code point order.
+  public func datasetNames(number: Int) -> [String] {
+    let prefix = Self.datasetPrefix(number)
     var candidates: Set<String> = []
     for folder in [preprocessed, raw, results].compactMap({ $0 }) {
       let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
@@ -90,6 +89,19 @@ public struct DatasetFolders: Sendable {
         }
       }
     }
+    return candidates.sorted(by: precedesByCodePoint)
+  }
+
+  /// `Dataset004` for 4.
+  package static func datasetPrefix(_ number: Int) -> String {
+    let digits = String(number)
+    return "Dataset" + String(repeating: "0", count: max(0, 3 - digits.utf8.count)) + digits
+  }
+
+  /// The name of the data set with this number in any of the three folders.
+  public func datasetName(number: Int) throws -> String {
+    let prefix = Self.datasetPrefix(number)
+    let candidates = datasetNames(number: number)
     if candidates.count == 1, let name = candidates.first { return name }
     let places = [("nnUNet_raw", raw), ("nnUNet_preprocessed", preprocessed), ("nnUNet_results", results)]
       .map { "\($0)=\($1?.path ?? "(not set)")" }.joined(separator: ", ")
@@ -101,7 +113,7 @@ public struct DatasetFolders: Sendable {
     throw DatasetError(
       .ambiguous, file: nil,
       problem: "several data sets have the number \(number): "
-        + candidates.sorted(by: precedesByCodePoint).joined(separator: ", "),
+        + candidates.joined(separator: ", "),
       advice: "Give the name, or rename all but one in these folders: \(places)")
   }
 

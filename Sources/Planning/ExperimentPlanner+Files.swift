@@ -22,7 +22,7 @@ extension ExperimentPlanner {
       fileEnding: description.fileEnding, overwriteName: description.readerWriterName)
     let planned = try plan(
       datasetName: datasetName, description: description, fingerprint: fingerprint, readerWriterName: reader.name)
-    try Self.copy(descriptionFile, to: preprocessed.appendingPathComponent("dataset.json"))
+    try FileCopy.copy(descriptionFile, to: preprocessed.appendingPathComponent("dataset.json"))
     let json = try Self.write(planned.json, to: preprocessed.appendingPathComponent(plansName + ".json"))
     return PlannedExperiment(json: json, plansName: planned.plansName, remarks: description.remarks + planned.remarks)
   }
@@ -47,7 +47,7 @@ extension ExperimentPlanner {
 
   /// Copies the raw data set's splits, or checks that those there already agree.
   static func copySplits(from source: URL, to target: URL) throws {
-    guard FileManager.default.fileExists(atPath: target.path) else { return try copy(source, to: target) }
+    guard FileManager.default.fileExists(atPath: target.path) else { return try FileCopy.copy(source, to: target) }
     let wanted = try CrossValidationSplits(contentsOf: source).folds
     let present = try CrossValidationSplits(contentsOf: target).folds
     for (number, fold) in wanted.enumerated() {
@@ -58,19 +58,6 @@ extension ExperimentPlanner {
           .invalidValue, file: target.path, problem: "fold \(number) differs from the one in \(source.path)",
           advice: "Remove one of the two files, or make them agree")
       }
-    }
-  }
-
-  private static func copy(_ source: URL, to target: URL) throws {
-    do {
-      try FileManager.default.createDirectory(
-        at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
-      try Data(contentsOf: source).write(to: target, options: .atomic)
-    } catch {
-      throw DatasetError(
-        .inaccessible, file: target.path,
-        problem: "can't be copied from \(source.path) (\(error.localizedDescription))",
-        advice: "Check permissions and free space")
     }
   }
 }

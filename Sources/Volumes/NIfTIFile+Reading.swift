@@ -34,7 +34,7 @@ enum NIfTIFile {
   }
 
   /// Refuses a file that cannot hold what its header promises, before anything of that size is allocated.
-  private static func checkSize(_ header: NIfTIHeader, _ reader: FileByteReader, _ file: URL) throws {
+  static func checkSize(_ header: NIfTIHeader, _ reader: FileByteReader, _ file: URL) throws {
     let required = header.requiredByteCount
     if !reader.isCompressed {
       guard reader.fileSize >= required else {

@@ -93,7 +93,7 @@ public struct SimpleITKReaderWriter: ImageReaderWriter {
   }
 
   /// ITK: `NiftiImageIO::SetNIfTIOrientationFromImageIO`.
-  private static func orientation(_ geometry: SimpleITKGeometry) -> NIfTIFile.Orientation {
+  static func orientation(_ geometry: SimpleITKGeometry) -> NIfTIFile.Orientation {
     let axes = geometry.spacing.count
     let spatial = min(axes, 3)
     // columns[axis][row], in RAS; a missing third axis points to the head.

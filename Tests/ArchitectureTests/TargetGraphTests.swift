@@ -19,6 +19,7 @@ import Testing
     ("Datasets", []),
     ("Preprocessing", ["Volumes", "Datasets", "HDF5Files", "TensorCore"]),
     ("Planning", ["Preprocessing", "Volumes", "Datasets", "TensorCore"]),
+    ("DatasetConversion", ["Volumes", "Datasets", "TensorCore"]),
     ("Augmentation", ["Volumes", "TensorCore", "CKernels"]),
     ("SyntheticData", ["Volumes", "Datasets", "TensorCore"]),
     (
@@ -38,8 +39,8 @@ import Testing
     (
       "Commands",
       [
-        "Training", "Inference", "Evaluation", "Planning", "SyntheticData", "Preprocessing", "Plotting", "Datasets",
-        "Volumes", "TensorCore",
+        "Training", "Inference", "Evaluation", "Planning", "DatasetConversion", "SyntheticData", "Preprocessing",
+        "Plotting", "Datasets", "Volumes", "TensorCore",
       ]
     ),
   ]
