@@ -14,8 +14,10 @@ struct DatasetArguments: ParsableArguments {
   @Flag(name: .customLong("no_pbar"), help: "No progress bar.")
   var disablesProgressBar = false
 
-  /// The names of the data sets.
-  func names(_ folders: DatasetFolders) throws -> [String] { try datasets.map { try folders.datasetName($0) } }
+  /// The data sets by name, each once.
+  func queue(_ folders: DatasetFolders) throws -> DatasetQueue {
+    DatasetQueue(try datasets.map { try folders.datasetName($0) }.uniqued())
+  }
 }
 
 /// How the fingerprint is extracted.
@@ -78,18 +80,51 @@ struct PlannerArguments: ParsableArguments {
     }
   }
 
-  /// Plans every data set and writes its plans file. Returns the plans' name.
-  func plan(_ names: [String], folders: DatasetFolders) throws -> String {
+  /// The planner with the options' changes.
+  /// - Throws: `DatasetError` if there is no planner of the name.
+  func experimentPlanner() throws -> ExperimentPlanner {
     var experimentPlanner = try ExperimentPlanner.named(planner)
     if let memoryTarget { experimentPlanner.memoryTarget = memoryTarget }
     if !targetSpacing.isEmpty { experimentPlanner.overwriteTargetSpacing = targetSpacing }
     if let plansName { experimentPlanner.plansName = plansName }
     experimentPlanner.preprocessorName = preprocessor
-    for name in names {
-      print("Planning \(name)")
-      let planned = try experimentPlanner.planExperiment(datasetName: name, folders: folders)
-      for remark in planned.remarks { print("  \(remark)") }
+    return experimentPlanner
+  }
+
+  /// Plans every data set and writes its plans file.
+  func plan(_ queue: inout DatasetQueue, with planner: ExperimentPlanner, folders: DatasetFolders) {
+    if planner.name == "ExperimentPlanner" {
+      print(
+        "INFO: this is nnU-Net's old default planner. Its authors recommend nnUNetPlannerResEncM, -L or -XL (-pl) "
+          + "instead, by the memory there is.")
     }
-    return experimentPlanner.plansName
+    queue.forEach { name in
+      print("Planning \(name)")
+      let planned = try planner.planExperiment(datasetName: name, folders: folders)
+      for remark in planned.remarks { print("  \(remark)") }
+      let plans = try Plans(json: .object(planned.json))
+      // One of the user's own that makes no sense is reported by whoever uses it.
+      for configuration in plans.configurationNames.compactMap({ try? plans.configuration(named: $0) }) {
+        print("  \(configuration.summary)")
+      }
+      print(
+        "Plans were saved to "
+          + (try folders.preprocessedFolder(name).appendingPathComponent(planner.plansName + ".json").path))
+    }
+  }
+}
+
+extension PlannedConfiguration {
+  /// What matters most, on one line.
+  var summary: String {
+    "\(name): spacing \(spacing), median image \(medianImageSizeInVoxels), patch \(patchSize), batch size \(batchSize)"
+  }
+}
+
+extension Sequence where Element: Hashable {
+  /// The elements without repetitions, in order.
+  func uniqued() -> [Element] {
+    var seen: Set<Element> = []
+    return filter { seen.insert($0).inserted }
   }
 }

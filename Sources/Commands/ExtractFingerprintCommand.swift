@@ -1,7 +1,6 @@
 import ArgumentParser
 import Datasets
 import Planning
-import TensorCore
 
 struct ExtractFingerprintCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -14,24 +13,27 @@ struct ExtractFingerprintCommand: ParsableCommand {
   @Option(name: .customLong("np", withSingleDash: true), help: "How many cases are read at a time.")
   var threads: Int?
 
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("-np \(threads): it must be positive.") }
+  }
+
   func run() throws {
     let folders = DatasetFolders()
-    try fingerprint.extract(
-      data.names(folders), folders: folders, threads: threads, showsProgress: !data.disablesProgressBar,
-      isVerbose: data.isVerbose)
+    var queue = try data.queue(folders)
+    fingerprint.extract(
+      &queue, folders: folders, threads: threads, showsProgress: !data.disablesProgressBar, isVerbose: data.isVerbose)
+    try queue.finish()
   }
 }
 
 extension FingerprintArguments {
   /// Checks the data sets if asked to, and extracts their fingerprints.
-  ///
-  /// - Throws: `ExitCode(1)` after listing what is wrong with a data set.
   func extract(
-    _ names: [String], folders: DatasetFolders, threads: Int?, showsProgress: Bool, isVerbose: Bool
-  ) throws {
+    _ queue: inout DatasetQueue, folders: DatasetFolders, threads: Int?, showsProgress: Bool, isVerbose: Bool
+  ) {
     var extractor = DatasetFingerprintExtractor()
-    if let threads = threads ?? defaultProcessCount { extractor.pool = WorkerPool(threads: threads) }
-    for name in names {
+    extractor.pool = .running(threads)
+    queue.forEach { name in
       print("Fingerprint extraction of \(name)")
       if verifiesIntegrity {
         let bar = ProgressBar(title: "checking", isShown: showsProgress)

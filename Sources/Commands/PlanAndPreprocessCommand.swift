@@ -20,15 +20,25 @@ struct PlanAndPreprocessCommand: ParsableCommand {
   @OptionGroup var planner: PlannerArguments
   @OptionGroup var preprocessing: PreprocessingArguments
 
+  func validate() throws {
+    if let fingerprintThreads, fingerprintThreads < 1 {
+      throw ValidationError("-npfp \(fingerprintThreads): it must be positive.")
+    }
+  }
+
   func run() throws {
     let folders = DatasetFolders()
-    let names = try data.names(folders)
-    try fingerprint.extract(
-      names, folders: folders, threads: fingerprintThreads, showsProgress: !data.disablesProgressBar,
+    let experimentPlanner = try planner.experimentPlanner()
+    var queue = try data.queue(folders)
+    fingerprint.extract(
+      &queue, folders: folders, threads: fingerprintThreads, showsProgress: !data.disablesProgressBar,
       isVerbose: data.isVerbose)
-    let plansName = try planner.plan(names, folders: folders)
-    guard !skipsPreprocessing else { return }
-    try preprocessing.preprocess(
-      names, plansName: plansName, folders: folders, showsProgress: !data.disablesProgressBar)
+    planner.plan(&queue, with: experimentPlanner, folders: folders)
+    if !skipsPreprocessing {
+      preprocessing.preprocess(
+        &queue, plansName: experimentPlanner.plansName, folders: folders, showsProgress: !data.disablesProgressBar,
+        isVerbose: data.isVerbose)
+    }
+    try queue.finish()
   }
 }

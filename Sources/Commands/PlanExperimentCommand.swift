@@ -13,6 +13,9 @@ struct PlanExperimentCommand: ParsableCommand {
 
   func run() throws {
     let folders = DatasetFolders()
-    _ = try planner.plan(datasets.map { try folders.datasetName($0) }, folders: folders)
+    let experimentPlanner = try planner.experimentPlanner()
+    var queue = DatasetQueue(try datasets.map { try folders.datasetName($0) }.uniqued())
+    planner.plan(&queue, with: experimentPlanner, folders: folders)
+    try queue.finish()
   }
 }

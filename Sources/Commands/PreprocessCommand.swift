@@ -1,6 +1,8 @@
 import ArgumentParser
 import Datasets
+import Foundation
 import Preprocessing
+import Synchronization
 
 struct PreprocessCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,8 +18,11 @@ struct PreprocessCommand: ParsableCommand {
 
   func run() throws {
     let folders = DatasetFolders()
-    try preprocessing.preprocess(
-      data.names(folders), plansName: plansName, folders: folders, showsProgress: !data.disablesProgressBar)
+    var queue = try data.queue(folders)
+    preprocessing.preprocess(
+      &queue, plansName: plansName, folders: folders, showsProgress: !data.disablesProgressBar,
+      isVerbose: data.isVerbose)
+    try queue.finish()
   }
 }
 
@@ -36,6 +41,11 @@ struct PreprocessingArguments: ParsableArguments {
     help: "How many cases are worked on at a time: one number, or one per configuration. Default: one a thread.")
   var concurrency: [Int] = []
 
+  @Flag(
+    name: .customLong("overwrite"),
+    help: "Make cases again that are there and up to date. Those made from other files or settings always are.")
+  var overwrites = false
+
   func validate() throws {
     guard concurrency.count <= 1 || concurrency.count == configurations.count, concurrency.allSatisfy({ $0 > 0 }) else {
       throw ValidationError(
@@ -44,13 +54,15 @@ struct PreprocessingArguments: ParsableArguments {
     }
   }
 
-  /// Preprocesses, and ends with exit code 1 if a case failed.
-  func preprocess(_ names: [String], plansName: String, folders: DatasetFolders, showsProgress: Bool) throws {
-    var failures: [CaseFailure] = []
-    for name in names {
+  /// Preprocesses every data set; one with failed cases counts as failed, its other cases are done.
+  func preprocess(
+    _ queue: inout DatasetQueue, plansName: String, folders: DatasetFolders, showsProgress: Bool, isVerbose: Bool
+  ) {
+    queue.forEach { name in
       print("Preprocessing \(name) with \(plansName)")
       let plans = try Plans(
         contentsOf: folders.preprocessedFolder(name).appendingPathComponent(plansName + ".json"))
+      var failures: [CaseFailure] = []
       for (index, configuration) in configurations.enumerated() {
         guard plans.configurationNames.contains(configuration) else {
           print("INFO: the plans have no configuration \(configuration), skipping it")
@@ -59,11 +71,55 @@ struct PreprocessingArguments: ParsableArguments {
         var work = try DatasetPreprocessing(
           datasetName: name, plansName: plansName, configurationName: configuration, folders: folders)
         work.concurrency = concurrency.count > 1 ? concurrency[index] : concurrency.first ?? defaultProcessCount
-        let bar = ProgressBar(title: configuration, isShown: showsProgress)
-        failures += try work.run { bar.update($0, of: $1) }
-        bar.finish()
+        work.overwrites = overwrites
+        failures += try preprocess(work, showsProgress: showsProgress, isVerbose: isVerbose)
       }
+      try failures.reportAndThrow()
     }
-    try failures.reportAndThrow()
+  }
+
+  private func preprocess(
+    _ work: DatasetPreprocessing, showsProgress: Bool, isVerbose: Bool
+  ) throws -> [CaseFailure] {
+    if isVerbose { print(work.configuration.preprocessingSummary) }
+    let bar = ProgressBar(title: work.configuration.name, isShown: showsProgress)
+    let keptCount = Mutex(0)
+    let report = try work.run { progress in
+      if progress.outcome == .kept { keptCount.withLock { $0 += 1 } }
+      if isVerbose { bar.note(progress.line) }
+      bar.update(progress.finished, of: progress.total)
+    }
+    bar.finish()
+    let kept = keptCount.withLock { $0 }
+    if kept > 0 { print("\(work.configuration.name): \(kept) case(s) were up to date and are kept") }
+    if !report.removedCases.isEmpty {
+      print(
+        "\(work.configuration.name): removed \(report.removedCases.count) case(s) that the data set no longer has: "
+          + report.removedCases.joined(separator: ", "))
+    }
+    return report.failures
+  }
+}
+
+extension PlannedConfiguration {
+  /// How cases are preprocessed.
+  fileprivate var preprocessingSummary: String {
+    "\(name): spacing \(spacing), normalization \(normalizationSchemes.joined(separator: ", ")), data "
+      + "\(resamplingFnData.name), segmentations \(resamplingFnSeg.name), cases in \(dataIdentifier)"
+  }
+}
+
+extension PreprocessingRun.Progress {
+  /// What happened to the case.
+  fileprivate var line: String {
+    switch outcome {
+    case .kept: "\(identifier): up to date"
+    case .failed(let reason): "\(identifier): FAILED: \(reason)"
+    case .done:
+      work.map {
+        "\(identifier): shape \($0.shape), cropped \($0.croppedShape), resampled \($0.resampledShape), "
+          + String(format: "%.2f s", $0.seconds)
+      } ?? identifier
+    }
   }
 }

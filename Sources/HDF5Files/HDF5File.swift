@@ -89,6 +89,22 @@ public final class HDF5File: @unchecked Sendable {
     try synchronize(folder) { failure("to bring the new name to the disk", $0) }
   }
 
+  /// Removes temporary files of ``create(atomicallyAt:_:)`` whose process is gone.
+  public static func removeAbandonedFiles(inFolder folder: String) {
+    guard let directory = opendir(folder) else { return }
+    defer { closedir(directory) }
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      let parts = name.split(separator: ".")
+      guard name.hasPrefix("."), parts.count >= 4, parts.last == "tmp", UInt32(parts[parts.count - 2]) != nil,
+        let process = Int32(parts[parts.count - 3]), process > 0, kill(process, 0) != 0, errno == ESRCH
+      else { continue }
+      unlink(folder + "/" + name)
+    }
+  }
+
   /// Closes the file, and with it every dataset that is still open. Reports what could not be written.
   public func close() throws {
     try HDF5Library.locked {

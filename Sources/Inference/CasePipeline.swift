@@ -119,7 +119,7 @@ struct CasePipeline: Sendable {
   }
 
   private func checkMemory(_ estimate: MemoryEstimate) throws {
-    guard let limit = run.settings.memoryLimit ?? MemoryEstimate.availableBytes(), estimate.bytes > limit else {
+    guard let limit = run.settings.memoryLimit ?? AvailableMemory.bytes(), estimate.bytes > limit else {
       return
     }
     throw InferenceError.notEnoughMemory(needed: estimate.bytes, limit: limit, parts: estimate.description)

@@ -1,3 +1,5 @@
+import Preprocessing
+
 /// What can go wrong in a prediction.
 public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The network's output overflowed or is not a number.
@@ -48,7 +50,7 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     case .badPart(let part, let count):
       "part \(part) of \(count) does not exist; parts are numbered from 0 to one less than their number"
     case .notEnoughMemory(let needed, let limit, let parts):
-      "needs about \(MemoryEstimate.text(needed)) of memory (\(parts)), but \(MemoryEstimate.text(limit)) are free; "
+      "needs about \(AvailableMemory.text(needed)) of memory (\(parts)), but \(AvailableMemory.text(limit)) are free; "
         + "free memory, use a machine with more, or leave out --save_probabilities"
     case .cannotWrite(let path, let problem): "\(path): \(problem); check permissions and free space"
     }

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Preprocessing
 import Synchronization
 import TensorCore
 import Volumes
@@ -14,6 +15,8 @@ public struct DatasetFingerprintExtractor: Sendable {
   public var sampleCount = 100_000_000
   /// Cases are worked on in parallel on these threads.
   public var pool = WorkerPool.shared
+  /// Bytes that all cases in work may take, by estimate; `nil` for nine tenths of what is available.
+  public var memoryLimit: Int?
 
   /// The seed of every case.
   private let seed: UInt32 = 1234
@@ -64,8 +67,11 @@ public struct DatasetFingerprintExtractor: Sendable {
   ) throws -> DatasetFingerprint {
     check(!cases.isEmpty, "DatasetFingerprintExtractor: no cases")
     let sampleCountPerCase = sampleCount / cases.count
+    let gate = MemoryGate(limit: memoryLimit)
     let analyses = try mapCases(cases, work: "Extracting the fingerprint", pool: pool, progress: progress) { item in
-      try analyze(item, channelCount: channelCount, reader: reader, sampleCount: sampleCountPerCase)
+      try gate.run(bytes: item.estimatedMemory(reader: reader)) {
+        try analyze(item, channelCount: channelCount, reader: reader, sampleCount: sampleCountPerCase)
+      }
     }
     let properties = try (0..<channelCount).map { channel in
       let pooled = PooledIntensities(
@@ -160,6 +166,17 @@ public struct DatasetFingerprintExtractor: Sendable {
         return result
       }
     }
+  }
+}
+
+extension DatasetCase {
+  /// About how many bytes reading a case and looking at every voxel takes, from the header of its first file.
+  func estimatedMemory(reader: any ImageReaderWriter) throws -> Int {
+    guard let first = images.first else { return 0 }
+    let (shape, _) = try reader.readProperties(first)
+    let (channels, voxels) = (images.count * (shape.first ?? 1), shape.dropFirst().reduce(1, *))
+    // The image as read and stacked, labels, a mask; then the foreground of a channel and how often each was drawn.
+    return voxels * (8 * channels + 8 + 12)
   }
 }
 

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Preprocessing
 import Synchronization
 import TensorCore
 import Volumes
@@ -107,8 +108,9 @@ private struct IntegrityChecker {
     let results = Mutex([CaseResult?](repeating: nil, count: cases.count))
     let done = Atomic<Int>(0)
     let cases = cases
+    let gate = MemoryGate(limit: nil)
     pool.run(tasks: cases.count) { index in
-      let result = CaseResult(cases[index], channelCount: channelCount, labels: labels, reader: reader)
+      let result = CaseResult(cases[index], channelCount: channelCount, labels: labels, reader: reader, gate: gate)
       results.withLock { $0[index] = result }
       progress(done.add(1, ordering: .relaxed).newValue, cases.count)
     }
@@ -222,7 +224,27 @@ private struct CaseResult {
   /// Equal for cases with equal voxels.
   var digest: UInt64?
 
-  init(_ item: DatasetCase, channelCount: Int, labels: Set<Int>?, reader: any ImageReaderWriter) {
+  /// Looks at a case when there is memory for it.
+  init(
+    _ item: DatasetCase, channelCount: Int, labels: Set<Int>?, reader: any ImageReaderWriter, gate: MemoryGate
+  ) {
+    do {
+      // A file whose header can't be read is reported by the attempt to read all of it.
+      let bytes = (try? item.estimatedMemory(reader: reader)) ?? 0
+      self = try gate.run(bytes: bytes) {
+        CaseResult(item, channelCount: channelCount, labels: labels, reader: reader)
+      }
+    } catch {
+      self.init()
+      add(
+        .fatal, item.images.first ?? URL(fileURLWithPath: item.identifier), "\(error)",
+        "Preprocessing would need the same memory")
+    }
+  }
+
+  private init() {}
+
+  private init(_ item: DatasetCase, channelCount: Int, labels: Set<Int>?, reader: any ImageReaderWriter) {
     // Missing files were reported with the data set.
     let isThere = { (file: URL) in FileManager.default.fileExists(atPath: file.path) }
     var image: (grid: VoxelGrid<Float>, properties: ImageProperties)?

@@ -11,6 +11,8 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
   case notRGB(channel: Int, minimum: Float, maximum: Float)
   case wrongLogits(found: [Int], expected: String)
   case wrongAxisCount(what: String, found: [Int])
+  /// A case that is larger than the machine, by estimate.
+  case notEnoughMemory(needed: Int, available: Int)
 
   public var description: String {
     switch self {
@@ -32,6 +34,9 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
       "channel \(channel) has values from \(minimum) to \(maximum), but RGBTo01Normalization expects 0 to 255; "
         + "name another channel in dataset.json"
     case .wrongLogits(let found, let expected): "logits of shape \(found), expected \(expected)"
+    case .notEnoughMemory(let needed, let available):
+      "the case needs about \(AvailableMemory.text(needed)) of memory, but \(AvailableMemory.text(available)) are "
+        + "available; free some, or use a larger machine or a coarser spacing"
     case .wrongAxisCount(let what, let found): "\(what) is \(found), expected one number for each of three axes"
     }
   }

@@ -13,10 +13,20 @@ public struct PreprocessingRun: Sendable {
     case failed(reason: String)
   }
 
+  /// What preprocessing did to a case: shapes `[Z, Y, X]` after `transpose_forward`.
+  public struct Work: Sendable, Hashable {
+    public let shape: [Int]
+    public let croppedShape: [Int]
+    public let resampledShape: [Int]
+    public let seconds: Double
+  }
+
   /// What is known after one more case is finished.
   public struct Progress: Sendable {
     public let identifier: String
     public let outcome: Outcome
+    /// What was done; `nil` unless the outcome is `done`.
+    public let work: Work?
     /// Cases finished so far, this one among them.
     public let finished: Int
     public let total: Int
@@ -29,12 +39,11 @@ public struct PreprocessingRun: Sendable {
   public var overwrites: Bool
   /// How many cases are worked on at once.
   public var concurrency: Int
-  /// Bytes that all cases in work may take, by estimate; a single larger case is worked on alone.
-  public var memoryLimit: Int
+  /// Bytes that all cases in work may take, by estimate; a single larger case is worked on alone. `nil` for nine tenths
+  /// of what is available when the run starts.
+  public var memoryLimit: Int?
 
-  /// - Parameters:
-  ///   - concurrency: by default one case a thread.
-  ///   - memoryLimit: by default two thirds of the machine's memory.
+  /// - Parameter concurrency: by default one case a thread.
   public init(
     preprocessor: Preprocessor, folder: URL, overwrites: Bool = false, concurrency: Int? = nil,
     memoryLimit: Int? = nil
@@ -43,15 +52,21 @@ public struct PreprocessingRun: Sendable {
     self.folder = folder
     self.overwrites = overwrites
     self.concurrency = max(1, concurrency ?? WorkerPool.shared.threadCount)
-    self.memoryLimit = memoryLimit ?? Int(ProcessInfo.processInfo.physicalMemory / 3 * 2)
+    self.memoryLimit = memoryLimit
   }
 
-  /// Works through the cases.
+  /// Works through the cases. A case that fails leaves no older result behind, unless that one is up to date.
   /// - Parameter progress: is called after each case, from one thread at a time.
   /// - Returns: the outcomes, in the order of `cases`.
   /// - Throws: only if the folder cannot be made.
   public func run(
     _ cases: [DatasetCase], progress: @Sendable (Progress) -> Void = { _ in }
+  ) throws -> [Outcome] {
+    try run(cases, gate: MemoryGate(limit: memoryLimit), progress: progress)
+  }
+
+  package func run(
+    _ cases: [DatasetCase], gate: MemoryGate, progress: @Sendable (Progress) -> Void
   ) throws -> [Outcome] {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let workers = min(concurrency, max(1, cases.count))
@@ -59,67 +74,43 @@ public struct PreprocessingRun: Sendable {
     let isCrowded = workers >= WorkerPool.shared.threadCount && cases.count >= 4 * workers
     let standard = EvaluationContext.standard
     let context = isCrowded ? EvaluationContext(pool: .serial, instructionSet: standard.instructionSet) : standard
-    let gate = MemoryGate(limit: memoryLimit)
     let results = Mutex<(outcomes: [Outcome?], finished: Int)>((Array(repeating: nil, count: cases.count), 0))
     WorkerPool(threads: workers).run(tasks: cases.count) { index in
       let item = cases[index]
-      let outcome = run(item, gate, context)
+      let (outcome, work) = run(item, gate, context)
       results.withLock { state in
         state.outcomes[index] = outcome
         state.finished += 1
         progress(
-          Progress(identifier: item.identifier, outcome: outcome, finished: state.finished, total: cases.count))
+          Progress(
+            identifier: item.identifier, outcome: outcome, work: work, finished: state.finished, total: cases.count))
       }
     }
     return results.withLock { $0.outcomes.map { $0 ?? .failed(reason: "not run") } }
   }
 
-  private func run(_ item: DatasetCase, _ gate: MemoryGate, _ context: EvaluationContext) -> Outcome {
+  private func run(_ item: DatasetCase, _ gate: MemoryGate, _ context: EvaluationContext) -> (Outcome, Work?) {
+    var isUpToDate = false
     do {
       let signature = try preprocessor.signature(of: item)
-      if !overwrites, CaseStore.signature(of: item.identifier, in: folder) == signature,
-        CaseStore.isComplete(item.identifier, in: folder)
-      {
-        return .kept
+      isUpToDate =
+        CaseStore.signature(of: item.identifier, in: folder) == signature
+        && CaseStore.isComplete(item.identifier, in: folder)
+      if isUpToDate && !overwrites { return (.kept, nil) }
+      let work = try gate.run(bytes: preprocessor.estimatedMemory(of: item)) {
+        let start = ContinuousClock.now
+        let result = try preprocessor.run(images: item.images, segmentation: item.label, context: context)
+        try CaseStore.write(result, identifier: item.identifier, to: folder, signature: signature)
+        return Work(
+          shape: result.properties.shapeBeforeCropping,
+          croppedShape: result.properties.shapeAfterCroppingAndBeforeResampling,
+          resampledShape: result.data.spatialShape, seconds: (ContinuousClock.now - start) / .seconds(1))
       }
-      let bytes = try preprocessor.estimatedMemory(of: item)
-      gate.enter(bytes)
-      defer { gate.leave(bytes) }
-      let result = try preprocessor.run(images: item.images, segmentation: item.label, context: context)
-      try CaseStore.write(result, identifier: item.identifier, to: folder, signature: signature)
-      return .done
+      return (.done, work)
     } catch {
-      return .failed(reason: "\(error)")
-    }
-  }
-}
-
-/// Lets work in as long as its estimated memory fits, or nothing else is inside.
-private final class MemoryGate: Sendable {
-  private let limit: Int
-  private let condition = NSCondition()
-  private let used = Mutex(0)
-
-  init(limit: Int) { self.limit = limit }
-
-  func enter(_ bytes: Int) {
-    condition.lock()
-    defer { condition.unlock() }
-    while !tryEnter(bytes) { condition.wait() }
-  }
-
-  func leave(_ bytes: Int) {
-    condition.lock()
-    used.withLock { $0 -= bytes }
-    condition.broadcast()
-    condition.unlock()
-  }
-
-  private func tryEnter(_ bytes: Int) -> Bool {
-    used.withLock { used in
-      guard used == 0 || used + bytes <= limit else { return false }
-      used += bytes
-      return true
+      // Training must not learn from what was made of other files or settings.
+      if !isUpToDate { try? FileManager.default.removeItem(at: CaseStore.file(item.identifier, in: folder)) }
+      return (.failed(reason: "\(error)"), nil)
     }
   }
 }

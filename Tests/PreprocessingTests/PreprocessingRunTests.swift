@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Preprocessing
 import Synchronization
+import TensorCore
 import TensorTestSupport
 import Testing
 import Volumes
@@ -65,7 +66,7 @@ import Volumes
     guard let golden = Golden.folder("preprocess/hippocampus_no_resampling") else { return }
     defer { try? FileManager.default.removeItem(at: folder) }
     let cases = try cases(golden)
-    var run = PreprocessingRun(preprocessor: try preprocessor(golden), folder: folder, memoryLimit: 1)
+    var run = PreprocessingRun(preprocessor: try preprocessor(golden), folder: folder)
     #expect(try run.run(cases) == [.done, .done])
     #expect(try run.run(cases) == [.kept, .kept])
     // A file that a crash left behind, or that is damaged, is made again.
@@ -86,6 +87,70 @@ import Volumes
         datasetDescription: DatasetDescription(contentsOf: golden.appendingPathComponent("dataset.json"))),
       folder: folder)
     #expect(try changed.run(cases) == [.done, .done])
+  }
+
+  @Test func casesInWorkAreLimitedByTheirMemory() throws {
+    guard let golden = Golden.folder("preprocess/hippocampus_no_resampling") else { return }
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let cases = try cases(golden)
+    let many = (0..<12).map { index in
+      let item = cases[index % 2]
+      return DatasetCase(identifier: "case\(index)", images: item.images, label: item.label)
+    }
+    let preprocessor = try preprocessor(golden)
+    let largest = try #require(many.map { try preprocessor.estimatedMemory(of: $0) }.max())
+    var run = PreprocessingRun(preprocessor: preprocessor, folder: folder, overwrites: true, concurrency: 4)
+    for (limit, count) in [(1, 1), (largest, 1), (2 * largest, 2)] {
+      let gate = MemoryGate(limit: limit)
+      #expect(try run.run(many, gate: gate, progress: { _ in }) == Array(repeating: .done, count: 12))
+      #expect(gate.peak.count <= max(count, 1))
+      // A case that is too large by itself is worked on alone.
+      #expect(gate.peak.bytes <= max(limit, largest))
+    }
+    run.concurrency = 1
+    let gate = MemoryGate(limit: nil)
+    #expect(try run.run(many, gate: gate, progress: { _ in }) == Array(repeating: .done, count: 12))
+    #expect(gate.peak.count == 1)
+  }
+
+  @Test func theGateNeverLetsInMoreThanFits() throws {
+    let gate = MemoryGate(limit: 10)
+    let inside = Mutex((bytes: 0, count: 0, most: 0))
+    let sizes = (0..<200).map { [1, 3, 9, 25, 5][$0 % 5] }
+    WorkerPool(threads: 6).run(tasks: sizes.count) { index in
+      try? gate.run(bytes: sizes[index]) {
+        inside.withLock {
+          $0 = ($0.bytes + sizes[index], $0.count + 1, max($0.most, $0.count + 1))
+          #expect($0.bytes <= 10 || $0.count == 1)
+        }
+        usleep(50)
+        inside.withLock { $0 = ($0.bytes - sizes[index], $0.count - 1, $0.most) }
+      }
+    }
+    #expect(inside.withLock { $0.bytes == 0 && $0.count == 0 && $0.most > 1 })
+    #expect(gate.peak.bytes <= 25 && gate.peak.count == inside.withLock { $0.most })
+    // What no machine has is refused, and said in numbers.
+    let error = #expect(throws: PreprocessingError.self) { try gate.run(bytes: 1 << 60) {} }
+    #expect(error?.description.contains("GB of memory") == true)
+  }
+
+  @Test func aFailureLeavesNoOldResultBehind() throws {
+    guard let golden = Golden.folder("preprocess/hippocampus_no_resampling") else { return }
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let item = try cases(golden)[0]
+    let image = folder.appendingPathComponent("in_0000.nii.gz")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(at: item.images[0], to: image)
+    let store = folder.appendingPathComponent("store")
+    let run = PreprocessingRun(preprocessor: try preprocessor(golden), folder: store)
+    let copy = DatasetCase(identifier: "a", images: [image], label: item.label)
+    #expect(try run.run([copy]) == [.done])
+    try Data("damaged".utf8).write(to: image)
+    guard case .failed = try run.run([copy])[0] else {
+      Issue.record("a damaged image was preprocessed")
+      return
+    }
+    #expect(try CaseStore(folder: store).identifiers.isEmpty)
   }
 
   @Test func aCascadeAddsOneChannelForEachLabel() {

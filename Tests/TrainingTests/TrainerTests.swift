@@ -31,7 +31,7 @@ private struct SmallDataset {
     for configuration in ["3d_fullres", "2d"] {
       let failures = try DatasetPreprocessing(
         datasetName: Self.name, plansName: "nnUNetPlans", configurationName: configuration, folders: folders
-      ).run { _, _ in }
+      ).run { _ in }.failures
       try #require(failures.isEmpty)
     }
   }
