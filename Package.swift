@@ -23,7 +23,8 @@ let compute: [Target] = [
   .target(name: "CKernels"),
   .target(name: "TensorCore", dependencies: ["CKernels", "COpenBLAS"]),
   .target(name: "Autograd", dependencies: ["TensorCore"]),
-  .target(name: "NeuralNetworks", dependencies: ["Autograd", "TensorCore"]),
+  .target(name: "GraphCompiler", dependencies: ["TensorCore", logging]),
+  .target(name: "NeuralNetworks", dependencies: ["Autograd", "GraphCompiler", "TensorCore"]),
 ]
 
 let bytes: [Target] = [
@@ -78,7 +79,7 @@ let executables: [Target] =
     .executableTarget(
       name: "nnunet-bench",
       dependencies: [
-        "NeuralNetworks", "Autograd", "TensorCore", "Preprocessing", "Augmentation", "Volumes",
+        "NeuralNetworks", "GraphCompiler", "Autograd", "TensorCore", "Preprocessing", "Augmentation", "Volumes",
         argumentParser,
       ],
       path: "Benchmarks/nnunet-bench")
@@ -116,7 +117,8 @@ let package = Package(
   targets: systemLibraries + compute + bytes + imaging + workflows + executables + support + [
     tests("TensorCore"),
     tests("Autograd"),
-    tests("NeuralNetworks", ["Datasets", "HDF5Files"]),
+    tests("GraphCompiler", ["Autograd", "TensorCore", logging]),
+    tests("NeuralNetworks", ["Datasets", "GraphCompiler", "HDF5Files"]),
     tests("Archives", ["HDF5Files"]),
     tests("HDF5Files"),
     tests("ModelFormats", ["Archives", "HDF5Files"]),

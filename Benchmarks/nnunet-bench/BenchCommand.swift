@@ -2,6 +2,11 @@ import ArgumentParser
 import Foundation
 import TensorCore
 
+/// How networks are evaluated.
+enum Mode: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case eager, compiled
+}
+
 /// Times workloads and prints one JSON object a line.
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -9,14 +14,10 @@ struct BenchCommand: ParsableCommand {
     abstract: "Times the workloads of docs/benchmarks.md and checks that their results are finite.",
     discussion: "Without --workload it runs all of them, each in a process of its own, so that peak memory is its own.")
 
-  enum Mode: String, ExpressibleByArgument, CaseIterable {
-    case eager
-  }
-
   @Option(help: "The workload to run; give it several times for several. Names: \(workloadNames).")
   var workload: [String] = []
 
-  @Option(help: "How to evaluate.")
+  @Option(help: "How to evaluate networks: as they are, or compiled.")
   var mode: Mode = .eager
 
   @Option(help: "Threads; by default nnUNet_num_threads, or the processors this process may use.")
@@ -32,6 +33,9 @@ struct BenchCommand: ParsableCommand {
     for name in workload where !workloads.contains(where: { $0.name == name }) {
       throw ValidationError("there is no workload '\(name)'; there are \(workloadNames)")
     }
+    for name in workload where !chosen.contains(where: { $0.name == name }) {
+      throw ValidationError("workload '\(name)' has nothing to compile; --mode compiled takes \(names(of: chosen))")
+    }
     if let threads, threads < 1 { throw ValidationError("--threads takes a positive number") }
     if runs < 1 { throw ValidationError("--runs takes a positive number") }
   }
@@ -39,9 +43,9 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     // Before anything touches the shared worker pool.
     if let threads { setenv("nnUNet_num_threads", "\(threads)", 1) }
-    let names = workload.isEmpty ? workloads.map(\.name) : workload
+    let names = workload.isEmpty ? chosen.map(\.name) : workload
     if names.count == 1, let only = workloads.first(where: { $0.name == names[0] }) {
-      try report(only.measure(runs: runs, mode: mode.rawValue))
+      try report(only.measure(runs: runs, mode: mode))
       return
     }
     var failed = false
@@ -58,9 +62,12 @@ struct BenchCommand: ParsableCommand {
     if failed { throw ExitCode.failure }
   }
 
+  private var chosen: [Workload] { workloads.filter { mode == .eager || $0.isCompilable } }
+
   private func report(_ measurements: [Measurement]) {
     for measurement in measurements { print(json ? measurement.json : measurement.text) }
   }
 }
 
-private let workloadNames = workloads.map(\.name).joined(separator: ", ")
+private func names(of workloads: [Workload]) -> String { workloads.map(\.name).joined(separator: ", ") }
+private let workloadNames = names(of: workloads)

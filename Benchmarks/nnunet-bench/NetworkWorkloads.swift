@@ -1,3 +1,4 @@
+import GraphCompiler
 import NeuralNetworks
 import TensorCore
 
@@ -34,16 +35,25 @@ private func normal(_ shape: Shape, _ generator: inout RandomGenerator) -> Tenso
     }, shape: shape)
 }
 
+private func options(_ mode: Mode) -> CompilerOptions {
+  var options = CompilerOptions.fromEnvironment
+  options.isEnabled = mode == .compiled
+  return options
+}
+
 private func forward(_ name: String, _ architecture: UNetArchitecture, shape: Shape) -> Workload {
-  Workload(name: name) {
+  Workload(name: name) { mode in
     var generator = RandomGenerator(seed: 0)
     let network = UNet(architecture, inputChannels: shape.channels, headCount: classCount)
     let parameters = network.initialParameters(&generator)
     let input = normal(shape, &generator)
     let operations = network.convolutionOperations(
       extents: shape.spatial, batchSize: shape[0], deepSupervision: false)
+    let compiled = CompiledForward(
+      network, .logits, batch: VariableRange(shape[0]...shape[0]),
+      extents: shape.spatial.map { VariableRange($0...$0) }, options: options(mode))
     return PreparedWorkload(gflop: operations / 1e9) {
-      let logits = network.predict(input, parameters)
+      let logits = mode == .compiled ? compiled(input, parameters)[0] : network.predict(input, parameters)
       guard logits.withElements(as: Float.self, { $0.allSatisfy(\.isFinite) }) else {
         throw WrongResult(description: "\(name): the logits are not finite")
       }
@@ -78,7 +88,7 @@ private final class TrainingState {
 private func training(
   _ name: String, _ architecture: UNetArchitecture, shape: Shape, batchDice: Bool
 ) -> Workload {
-  Workload(name: name) {
+  Workload(name: name) { mode in
     let network = UNet(architecture, inputChannels: shape.channels, headCount: classCount)
     let state = TrainingState(network)
     let input = normal(shape, &state.generator)
@@ -91,7 +101,19 @@ private func training(
         (0..<count).map { _ in Int16(state.generator.next() % UInt64(classCount)) }, shape: Shape(extents))
     }
     let operations = network.convolutionOperations(extents: shape.spatial, batchSize: shape[0], deepSupervision: true)
+    let compiled = CompiledTrainingStep(
+      network, loss: loss, optimizer: SGD(), maximumNorm: 12, batch: VariableRange(shape[0]...shape[0]),
+      extents: shape.spatial.map { VariableRange($0...$0) }, targetChannels: nil, options: options(mode))
     return PreparedWorkload(gflop: 3 * operations / 1e9) {
+      if mode == .compiled {
+        let result = compiled(
+          input: input, targets: targets, parameters: &state.parameters, state: &state.optimizerState,
+          learningRate: 0.01, generator: &state.generator)
+        guard result.isTaken else {
+          throw WrongResult(description: "\(name): loss \(result.loss), norm \(result.norm)")
+        }
+        return
+      }
       let result = network.lossAndGradients(
         of: loss, input: input, targets: targets, parameters: state.parameters, generator: &state.generator)
       let norm = globalNorm(of: result.gradients)

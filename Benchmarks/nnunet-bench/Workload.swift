@@ -6,28 +6,48 @@ struct Workload: Sendable {
   let name: String
   /// What is timed on its own, each with its addition to the name.
   let parts: [Part]
+  /// Whether there is something to compile.
+  let isCompilable: Bool
 
   struct Part: Sendable {
     let name: String
     /// Makes the inputs; what it returns is run and timed.
-    let prepare: @Sendable () throws -> PreparedWorkload
+    let prepare: @Sendable (Mode) throws -> PreparedWorkload
+
+    init(name: String, prepare: @escaping @Sendable () throws -> PreparedWorkload) {
+      self.name = name
+      self.prepare = { _ in try prepare() }
+    }
+
+    init(name: String, preparingFor prepare: @escaping @Sendable (Mode) throws -> PreparedWorkload) {
+      self.name = name
+      self.prepare = prepare
+    }
   }
 
   init(name: String, prepare: @escaping @Sendable () throws -> PreparedWorkload) {
     self.init(name: name, parts: [Part(name: "", prepare: prepare)])
   }
 
+  /// A workload that can be compiled.
+  init(name: String, preparingFor prepare: @escaping @Sendable (Mode) throws -> PreparedWorkload) {
+    self.name = name
+    parts = [Part(name: "", preparingFor: prepare)]
+    isCompilable = true
+  }
+
   init(name: String, parts: [Part]) {
     self.name = name
     self.parts = parts
+    isCompilable = false
   }
 
-  func measure(runs: Int, mode: String) throws -> [Measurement] {
+  func measure(runs: Int, mode: Mode) throws -> [Measurement] {
     try parts.map { try measure($0, runs: runs, mode: mode) }
   }
 
-  private func measure(_ part: Part, runs: Int, mode: String) throws -> Measurement {
-    let prepared = try part.prepare()
+  private func measure(_ part: Part, runs: Int, mode: Mode) throws -> Measurement {
+    let prepared = try part.prepare(mode)
     try prepared.run()
     var seconds: [Double] = []
     for _ in 0..<runs {
@@ -36,7 +56,7 @@ struct Workload: Sendable {
       seconds.append(Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18)
     }
     return Measurement(
-      workload: name + part.name, mode: mode, threads: WorkerPool.shared.threadCount, seconds: seconds,
+      workload: name + part.name, mode: mode.rawValue, threads: WorkerPool.shared.threadCount, seconds: seconds,
       gflop: prepared.gflop)
   }
 }

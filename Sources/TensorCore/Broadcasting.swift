@@ -17,6 +17,11 @@ extension BroadcastingOperation {
 
   public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { [inputs[0].broadcast(with: inputs[1])] }
 
+  /// An input of the output's shape is not repeated, so every element of it meets one place of the output.
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { true }
+
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int { 0 }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     evaluateBroadcast(kernel, inputs, into: outputs[0], in: context)
   }

@@ -26,13 +26,29 @@ public protocol Operation: Hashable, Sendable {
 
   /// Whether the only output is the only input under another shape, so that both can share memory.
   var isRelabelling: Bool { get }
+
+  /// Whether an output may be written into the memory of an input of its shape and type that nobody needs afterwards:
+  /// true only where evaluation reads each element of that input for the last time before it writes that place.
+  func mayOverwrite(input: Int, with output: Int) -> Bool
+
+  /// A bound on the bytes that evaluation takes from the pool besides its outputs.
+  func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int
 }
+
+/// An operation whose parameters hold a shape, so that its range rule holds for that shape alone. A graph for a range of
+/// shapes takes such an operation from traces at the ends of the range.
+public protocol ShapeBoundOperation: Operation {}
 
 extension Operation {
   public static var name: String { String(describing: Self.self) }
 
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32] }
   public var isRelabelling: Bool { false }
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { false }
+  /// Enough for partial sums of chunks, all that most operations need.
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    inputs.reduce(1 << 16) { $0 + $1.count / 4 }
+  }
 
   /// Applies the operation: evaluated at once, or by the latest recorder that follows one of the inputs.
   public func apply(_ inputs: [Tensor]) -> [Tensor] {

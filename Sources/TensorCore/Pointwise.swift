@@ -17,6 +17,10 @@ extension PointwiseOperation {
 
   public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { [inputs[0]] }
 
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { true }
+
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int { 0 }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     let kernel = ck_pointwise_kernels_for(context.instructionSet).pointee[keyPath: Self.kernel]
     let (x, result) = (inputs[0].floats, outputs[0].floats)

@@ -9,17 +9,47 @@ import Synchronization
 ///
 /// The only place that knows where bytes live; a second device would be a second kind of storage.
 package final class Storage: @unchecked Sendable {
-  package let pointer: UnsafeMutableRawPointer
   package let byteCount: Int
-  private let block: StoragePool.Block
+  private let memory: Memory
+
+  private enum Memory {
+    case block(StoragePool.Block)
+    case placeholder(any PlaceholderObserver)
+  }
 
   package init(byteCount: Int) {
-    block = StoragePool.shared.take(byteCount: byteCount)
-    pointer = block.pointer
+    memory = .block(StoragePool.shared.take(byteCount: byteCount))
     self.byteCount = byteCount
   }
 
-  deinit { StoragePool.shared.give(block) }
+  /// Stands for memory that a value would have: it costs nothing until somebody reads it, which `observer` is told.
+  package init(placeholderOf byteCount: Int, observer: any PlaceholderObserver) {
+    memory = .placeholder(observer)
+    self.byteCount = byteCount
+  }
+
+  package var pointer: UnsafeMutableRawPointer {
+    switch memory {
+    case .block(let block): block.pointer
+    case .placeholder(let observer): observer.memoryOfPlaceholder(self).pointer
+    }
+  }
+
+  /// Tells whoever traces this value, if it is traced, that its elements are read.
+  package func noteRead(_ place: @autoclosure () -> String) {
+    if case .placeholder(let observer) = memory { observer.placeholderWasRead(self, at: place()) }
+  }
+
+  deinit {
+    if case .block(let block) = memory { StoragePool.shared.give(block) }
+  }
+}
+
+/// Learns of reads of values that have no memory because they are only being traced.
+package protocol PlaceholderObserver: AnyObject, Sendable {
+  func placeholderWasRead(_ storage: Storage, at place: String)
+  /// Real memory to go on with, of the placeholder's size: the read itself cannot fail.
+  func memoryOfPlaceholder(_ storage: Storage) -> Storage
 }
 
 /// Keeps freed blocks by size class, so that a repeated computation allocates nothing and touches no new page.
@@ -129,7 +159,7 @@ package final class StoragePool: Sendable {
   }
 
   /// Rounds up to one of eight steps per doubling: at most an eighth is wasted, and near sizes share blocks.
-  static func capacity(for byteCount: Int) -> Int {
+  package static func capacity(for byteCount: Int) -> Int {
     let least = max(byteCount, alignment)
     let step = max(alignment, (1 << (Int.bitWidth - 1 - least.leadingZeroBitCount)) / 8)
     return (least + step - 1) / step * step

@@ -80,16 +80,21 @@ extension Tensor {
   ) -> Tensor {
     let state = Tensor([generator.key, generator.position], shape: [2])
     generator.position &+= UInt64(dropoutMaskShape(channelwise: channelwise).count)
-    return dropout(probability: probability, channelwise: channelwise, state: state)
+    return dropout(probability: probability, channelwise: channelwise, state: state, offset: 0)
   }
 
   /// Like `dropout(probability:channelwise:generator:)` from a generator's state (key and position, uint64 `[2]`) that
   /// is itself a tensor, so that a traced computation can be run again with other states.
-  public func dropout(probability: Float, channelwise: Bool, state: Tensor) -> Tensor {
-    self * DropoutMask(probability: probability, shape: dropoutMaskShape(channelwise: channelwise))(state)
+  ///
+  /// - Parameter offset: how many words others draw from the same state before.
+  public func dropout(probability: Float, channelwise: Bool, state: Tensor, offset: UInt64) -> Tensor {
+    let mask = DropoutMask(
+      probability: probability, shape: dropoutMaskShape(channelwise: channelwise), offset: offset)
+    return self * mask(state)
   }
 
-  private func dropoutMaskShape(channelwise: Bool) -> Shape {
+  /// One number for each element, or for each channel of each instance.
+  package func dropoutMaskShape(channelwise: Bool) -> Shape {
     channelwise ? Shape([shape[0]] + shape.spatial.map { _ in 1 } + [shape.channels]) : shape
   }
 }

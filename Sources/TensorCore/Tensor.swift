@@ -59,9 +59,13 @@ public struct Tensor: Sendable {
   public var count: Int { shape.count }
 
   /// The elements, row-major. The closure must not let the pointer escape.
+  ///
+  /// A value that is being traced has none: reading it is an error of the trace, which names `file` and `line`.
   public func withElements<Element: TensorElement, Result>(
-    as type: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws -> Result
+    as type: Element.Type, file: StaticString = #fileID, line: UInt = #line,
+    _ body: (UnsafeBufferPointer<Element>) throws -> Result
   ) rethrows -> Result {
+    storage.noteRead("\(file):\(line)")
     check(
       Element.elementType == elementType, "Tensor: read as \(Element.elementType) but it holds \(elementType)")
     defer { withExtendedLifetime(storage) {} }
@@ -73,10 +77,12 @@ public struct Tensor: Sendable {
   ///
   /// What is written is a new constant: a tape or tracer that followed the old value does not follow the new one.
   public mutating func withMutableElements<Element: TensorElement, Result>(
-    as type: Element.Type, _ body: (UnsafeMutableBufferPointer<Element>) throws -> Result
+    as type: Element.Type, file: StaticString = #fileID, line: UInt = #line,
+    _ body: (UnsafeMutableBufferPointer<Element>) throws -> Result
   ) rethrows -> Result {
     check(
       Element.elementType == elementType, "Tensor: written as \(Element.elementType) but it holds \(elementType)")
+    storage.noteRead("\(file):\(line)")
     makeStorageUnique()
     recording = nil
     return try body(
@@ -91,11 +97,15 @@ public struct Tensor: Sendable {
   }
 
   /// A copy of the elements as a Swift array.
-  public var elements: [Float] { withElements(as: Float.self) { Array($0) } }
+  public var elements: [Float] {
+    storage.noteRead("Tensor.elements")
+    return withElements(as: Float.self) { Array($0) }
+  }
 
   /// The only element of a tensor with one element.
   public var scalar: Float {
     check(count == 1, "Tensor.scalar: shape \(shape) has \(count) elements")
+    storage.noteRead("Tensor.scalar")
     return withElements(as: Float.self) { $0[0] }
   }
 

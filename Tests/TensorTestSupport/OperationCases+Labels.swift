@@ -53,7 +53,7 @@ extension OperationCase {
         return [arguments[0].map { $0 >= least ? 1 : 0 }]
       },
       OperationCase(
-        DropoutMask(probability: 0.3, shape: [2, 700, 3]),
+        DropoutMask(probability: 0.3, shape: [2, 700, 3], offset: 0),
         inputs: { [Tensor([7, 11] as [UInt64], shape: [2])] }, differentiable: []
       ) { arguments in
         var generator = RandomGenerator(seed: 7)

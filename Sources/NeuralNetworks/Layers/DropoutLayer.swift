@@ -12,6 +12,14 @@ public struct DropoutLayer: Module {
       return input
         * factors.reshaped(to: Shape([input.shape[0]] + input.shape.spatial.map { _ in 1 } + [input.shape.channels]))
     }
+    if let state = context.generatorState {
+      defer {
+        context.generator.position &+= UInt64(input.dropoutMaskShape(channelwise: dropout.isChannelwise).count)
+      }
+      return input.dropout(
+        probability: dropout.probability, channelwise: dropout.isChannelwise, state: state,
+        offset: context.generator.position)
+    }
     return input.dropout(
       probability: dropout.probability, channelwise: dropout.isChannelwise, generator: &context.generator)
   }

@@ -20,6 +20,9 @@ public struct ForwardContext: Sendable {
   public private(set) var bufferUpdates: [BufferUpdate] = []
   /// Factors `[N, C]` to use instead of drawing, by the dropout layer's name.
   package var recordedDropoutFactors: [String: Tensor] = [:]
+  /// The generator's state as a tensor (key and position, uint64 `[2]`), for passes that are traced: masks then depend
+  /// on it, and `generator`, which starts at position 0, only counts what is drawn.
+  package var generatorState: Tensor?
 
   public init(parameters: ParameterSet, mode: Mode, generator: RandomGenerator) {
     self.parameters = parameters

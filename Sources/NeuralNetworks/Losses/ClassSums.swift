@@ -79,7 +79,7 @@ public struct ClassSums: Operation {
 
 /// The gradient of `ClassSums`: from `a`, `b` `[N, K]` and a target the map `a * y + b` `[N, spatial, K]`, zero at
 /// voxels that do not count. Linear in `a` and `b`, so its own gradient is `ClassSums` again.
-public struct ClassSumsAdjoint: Operation {
+public struct ClassSumsAdjoint: ShapeBoundOperation {
   public var target: TargetKind
   /// Of the map.
   public var shape: Shape

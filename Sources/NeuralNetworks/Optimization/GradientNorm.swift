@@ -5,15 +5,20 @@ private let grain = 1 << 14
 
 /// The square root of the sum of squares over all gradients: `torch.nn.utils.clip_grad_norm_`'s norm.
 public func globalNorm(of gradients: [Tensor?]) -> Double {
+  defer { withExtendedLifetime(gradients) {} }
+  return globalNorm(of: gradients.compactMap { $0.map(TensorView.init) }, in: .shared)
+}
+
+func globalNorm(of gradients: [TensorView], in pool: WorkerPool) -> Double {
   var total = 0.0
-  for case let gradient? in gradients {
+  for gradient in gradients {
     let chunks = (gradient.count + grain - 1) / grain
     var partial = [Double](repeating: 0, count: chunks)
-    let values = TensorView(gradient).floats
+    let values = gradient.floats
     let count = gradient.count
     partial.withUnsafeMutableBufferPointer { partial in
       let partial = Unshared(partial)
-      WorkerPool.shared.run(tasks: chunks) { chunk in
+      pool.run(tasks: chunks) { chunk in
         var sums = SIMD8<Double>.zero
         var index = chunk * grain
         let end = min(count, index + grain)
@@ -30,7 +35,6 @@ public func globalNorm(of gradients: [Tensor?]) -> Double {
         partial.value[chunk] = sum
       }
     }
-    withExtendedLifetime(gradient) {}
     total += partial.reduce(0, +)
   }
   return total.squareRoot()

@@ -40,45 +40,23 @@ public struct SGD: Codable, Hashable, Sendable {
     check(
       gradients.count == positions.count && state.momenta.count == positions.count,
       "SGD: \(positions.count) parameters, but \(gradients.count) gradients and \(state.momenta.count) momenta")
-    let (rate, factor) = (Float(learningRate), Float(gradientFactor))
+    let update = SGDUpdate(self)
     for (index, position) in positions.enumerated() {
       guard let gradient = gradients[index] else { continue }
       check(
         gradient.shape == parameters.values[position].shape,
         "SGD: the gradient for \(parameters.layout.entries[position].name) has shape \(gradient.shape)")
-      let isFirst = state.momenta[index] == nil
-      if isFirst && momentum != 0 { state.momenta[index] = Tensor(uninitialized: gradient.shape) }
+      // A momentum of zero makes the first step PyTorch's, which starts with the gradient.
+      var momentum = state.momenta[index] ?? Tensor(zeros: gradient.shape)
+      state.momenta[index] = nil
       parameters.values[position].makeStorageUnique()
-      state.momenta[index]?.makeStorageUnique()
-      let p = MutableTensorView(parameters.values[position]).floats
-      let m = state.momenta[index].map { MutableTensorView($0).floats } ?? p
-      let g = TensorView(gradient).floats
-      WorkerPool.shared.run(count: gradient.count, grain: 1 << 15) { range in
-        if momentum == 0 {
-          for i in range { p[i] -= rate * (g[i] * factor + weightDecay * p[i]) }
-        } else if isFirst {
-          let scale = usesNesterov ? rate * (1 + momentum) : rate
-          for i in range {
-            let d = g[i] * factor + weightDecay * p[i]
-            m[i] = d
-            p[i] -= scale * d
-          }
-        } else if usesNesterov {
-          for i in range {
-            let d = g[i] * factor + weightDecay * p[i]
-            let moved = momentum * m[i] + d
-            m[i] = moved
-            p[i] -= rate * (d + momentum * moved)
-          }
-        } else {
-          for i in range {
-            let moved = momentum * m[i] + (g[i] * factor + weightDecay * p[i])
-            m[i] = moved
-            p[i] -= rate * moved
-          }
-        }
-      }
-      withExtendedLifetime(gradient) {}
+      momentum.makeStorageUnique()
+      let (p, m) = (MutableTensorView(parameters.values[position]), MutableTensorView(momentum))
+      update.run(
+        p, m, gradient: TensorView(gradient).floats, factor: Float(gradientFactor), rate: Float(learningRate),
+        parameter: UnsafePointer(p.floats), momentum: UnsafePointer(m.floats), in: .shared)
+      withExtendedLifetime((gradient, momentum)) {}
+      if self.momentum != 0 { state.momenta[index] = momentum }
     }
   }
 }

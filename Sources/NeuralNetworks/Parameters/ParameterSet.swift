@@ -66,6 +66,12 @@ public struct ParameterSet: Sendable {
     for update in updates { set(update.reference.index, to: update.value) }
   }
 
+  /// The same layout with other values, one for each entry.
+  package func replacing(_ values: [Tensor]) -> ParameterSet {
+    check(values.count == layout.entries.count, "ParameterSet: \(values.count) values")
+    return ParameterSet(layout: layout, values: values)
+  }
+
   /// The same values with the trained ones followed by a tape.
   public func followed(by tape: Tape) -> ParameterSet {
     var copy = self

@@ -1,5 +1,5 @@
 /// The transposed map of `AveragePool`: from the gradient for its output to the one for its input.
-public struct AveragePoolGradient: Operation {
+public struct AveragePoolGradient: ShapeBoundOperation {
   public var window: PoolingWindow
   public var inputShape: Shape
 

@@ -1,7 +1,7 @@
 import CKernels
 
 /// A tensor repeated to a larger shape under the broadcasting rule.
-public struct Broadcast: Operation {
+public struct Broadcast: ShapeBoundOperation {
   public var shape: Shape
 
   public init(to shape: Shape) { self.shape = shape }

@@ -42,7 +42,7 @@ public struct ConvolutionBiasGradient: Operation {
 }
 
 /// One value for each channel, `[C]`, repeated for every pixel of an activation `[N, axes..., C]`.
-public struct ConvolutionBiasFill: Operation {
+public struct ConvolutionBiasFill: ShapeBoundOperation {
   public var shape: Shape
 
   public init(shape: Shape) { self.shape = shape }

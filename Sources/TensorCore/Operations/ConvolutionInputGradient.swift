@@ -4,7 +4,7 @@ import CKernels
 ///
 /// Inputs: the output's gradient `[N, axes..., O]` and the weight `[O, C / groups, axes...]`.
 /// Output: `[N, extents..., C]`.
-public struct ConvolutionInputGradient: Operation {
+public struct ConvolutionInputGradient: ShapeBoundOperation {
   public var geometry: ConvolutionGeometry
   /// The extents of the convolution's input; several can give the same output extents.
   public var extents: [Int]

@@ -21,6 +21,8 @@ public struct InstanceNormalizationActivation: Operation {
 
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32, .float32] }
 
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { input == 0 && output == 0 }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     evaluateNormalization(inputs, into: outputs, epsilon: epsilon, negativeSlope: negativeSlope, in: context)
   }

@@ -38,6 +38,8 @@ public struct InstanceNormalizationGradient: Operation {
 
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32, .float32, .float32] }
 
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { input < 2 && output == 0 }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     let kernels = ck_normalization_kernels_for(context.instructionSet).pointee
     let layout = NormalizationLayout(inputs[1].shape)

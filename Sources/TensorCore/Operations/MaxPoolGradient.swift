@@ -1,5 +1,5 @@
 /// From the gradient for a `MaxPool` and the places it chose to the gradient for its input.
-public struct MaxPoolGradient: Operation {
+public struct MaxPoolGradient: ShapeBoundOperation {
   public var window: PoolingWindow
   public var inputShape: Shape
 

@@ -1,5 +1,5 @@
 /// The same elements under another shape, row-major order kept.
-public struct Reshape: Operation {
+public struct Reshape: ShapeBoundOperation {
   public var shape: Shape
 
   public init(to shape: Shape) { self.shape = shape }

@@ -17,6 +17,8 @@ public struct ScaledAdd: Operation {
 
   public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { [inputs[0].common(with: inputs[1])] }
 
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { true }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     let kernels = ck_pointwise_kernels_for(context.instructionSet).pointee
     let (a, b, result) = (inputs[0].floats, inputs[1].floats, outputs[0].floats)

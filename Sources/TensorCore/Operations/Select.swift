@@ -16,6 +16,8 @@ public struct Select: Operation {
     [inputs[0].common(with: inputs[1]).common(with: inputs[2])]
   }
 
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { true }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     let kernels = ck_pointwise_kernels_for(context.instructionSet).pointee
     let (mask, a, b, result) = (inputs[0].floats, inputs[1].floats, inputs[2].floats, outputs[0].floats)

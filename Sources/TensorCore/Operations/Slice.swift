@@ -1,5 +1,5 @@
 /// The box `lower ..< upper` of a tensor.
-public struct Slice: Operation {
+public struct Slice: ShapeBoundOperation {
   public var lower: [Int]
   public var upper: [Int]
 

@@ -1,5 +1,5 @@
 /// The spatial axes of `[N, ..., C]` brought to other extents, as PyTorch's `interpolate` with `align_corners=False`.
-public struct Upsample: Operation {
+public struct Upsample: ShapeBoundOperation {
   /// The spatial extents of the result.
   public var extents: [Int]
   public var interpolation: Interpolation

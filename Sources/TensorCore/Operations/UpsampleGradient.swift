@@ -1,5 +1,5 @@
 /// The transposed map of `Upsample`: from the gradient for its output to the one for its input.
-public struct UpsampleGradient: Operation {
+public struct UpsampleGradient: ShapeBoundOperation {
   public var upsample: Upsample
   public var inputShape: Shape
 

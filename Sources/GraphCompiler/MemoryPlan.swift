@@ -1,0 +1,104 @@
+import TensorCore
+
+/// Where every value lives during a run: offsets in one arena, planned for the largest shapes and kept for all.
+struct MemoryPlan: Sendable {
+  enum Place: Sendable, Hashable {
+    case input(Int)
+    case constant(Int)
+    case arena(offset: Int)
+    /// Number of the tensor that the caller gets.
+    case result(Int)
+  }
+
+  /// For each value; `nil` for values of nobody.
+  private(set) var places: [Place?]
+  private(set) var resultCount = 0
+  private(set) var arenaByteCount = 0
+  /// Memory of outputs.
+  private(set) var resultByteCount = 0
+  /// The most that one operation takes for itself.
+  private(set) var scratchByteCount = 0
+  private(set) var overwriteCount: Int
+  /// Which values share memory.
+  private let sharing: [Int?]
+  /// Bytes each value may take.
+  private let capacities: [Int]
+
+  /// Every value starts on a cache line and a vector register boundary.
+  private static let alignment = 64
+
+  init(_ graph: Graph, allowsOverwriting: Bool, context: EvaluationContext) {
+    let assignment = BufferAssignment(graph, allowsOverwriting: allowsOverwriting)
+    overwriteCount = assignment.overwriteCount
+    sharing = assignment.bufferOfValue
+    capacities = graph.values.map(\.byteCount)
+    let offsets = Self.offsets(assignment.buffers)
+    var resultOfBuffer: [Int: Int] = [:]
+    places = []
+    for value in graph.values.indices {
+      guard let buffer = assignment.bufferOfValue[value] else {
+        places.append(nil)
+        continue
+      }
+      switch assignment.buffers[buffer].home {
+      case .input(let number): places.append(.input(number))
+      case .constant: places.append(.constant(value))
+      case .arena: places.append(.arena(offset: offsets[buffer]))
+      case .result:
+        let number = resultOfBuffer[buffer] ?? resultCount
+        if number == resultCount {
+          resultOfBuffer[buffer] = number
+          resultCount += 1
+          resultByteCount += StoragePool.capacity(for: assignment.buffers[buffer].byteCount)
+        }
+        places.append(.result(number))
+      }
+    }
+    // Relabelled constants live where the constant does.
+    for node in graph.nodes where node.operation.isRelabelling {
+      if case .constant(let origin) = places[node.inputs[0]] { places[node.outputs[0]] = .constant(origin) }
+    }
+    for (buffer, offset) in zip(assignment.buffers, offsets) where buffer.home == .arena {
+      arenaByteCount = max(arenaByteCount, offset + buffer.byteCount)
+    }
+    if arenaByteCount > 0 { arenaByteCount = StoragePool.capacity(for: arenaByteCount) }
+    for node in graph.nodes where !node.operation.isRelabelling {
+      let shapes = node.inputs.map { graph.values[$0].shape }
+      scratchByteCount = max(scratchByteCount, node.operation.scratchByteCount(of: shapes, in: context))
+    }
+  }
+
+  /// Whether a graph of the same structure at other shapes can use this plan.
+  func fits(_ graph: Graph, allowsOverwriting: Bool) -> Bool {
+    zip(graph.values, capacities).allSatisfy { $0.byteCount <= $1 }
+      && BufferAssignment(graph, allowsOverwriting: allowsOverwriting).bufferOfValue == sharing
+  }
+
+  /// The most bytes that a run takes besides its inputs.
+  var peakByteCount: Int { arenaByteCount + resultByteCount + scratchByteCount }
+
+  /// Places the largest buffers first, each in the smallest gap between those that live at the same time: the greedy
+  /// order of Pisarchyk, Lee: "Efficient memory management for deep neural net inference", arXiv:2001.03288.
+  private static func offsets(_ buffers: [BufferAssignment.Buffer]) -> [Int] {
+    var offsets = [Int](repeating: 0, count: buffers.count)
+    let order = buffers.indices.filter { buffers[$0].home == .arena }
+      .sorted { (buffers[$0].byteCount, $1) > (buffers[$1].byteCount, $0) }
+    var placed: [Int] = []
+    for index in order {
+      let buffer = buffers[index]
+      let size = buffer.byteCount.roundedUp(toMultipleOf: alignment)
+      let neighbours = placed.filter { buffers[$0].first <= buffer.last && buffer.first <= buffers[$0].last }
+        .sorted { offsets[$0] < offsets[$1] }
+      var (best, bestGap) = (-1, Int.max)
+      var end = 0
+      for other in neighbours {
+        let gap = offsets[other] - end
+        if gap >= size, gap < bestGap { (best, bestGap) = (end, gap) }
+        end = max(end, offsets[other] + buffers[other].byteCount.roundedUp(toMultipleOf: alignment))
+      }
+      offsets[index] = best >= 0 ? best : end
+      placed.append(index)
+    }
+    return offsets
+  }
+}
