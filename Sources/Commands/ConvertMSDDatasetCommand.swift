@@ -51,14 +51,10 @@ enum ConversionReport {
       print("Made \(folder.path)")
       return
     }
-    for failure in failures { FileHandle.standardError.write(Data("FAILED \(failure)\n".utf8)) }
-    FileHandle.standardError.write(
-      Data(
-        """
-        \(failures.count) file(s) failed; the others are in \(folder.path), still without dataset.json. Correct or remove \
-        the files and run again: only what is missing is done.
-
-        """.utf8))
+    for failure in failures { printError("FAILED \(failure)") }
+    printError(
+      "\(failures.count) file(s) failed; the others are in \(folder.path), still without dataset.json. Correct or remove "
+        + "the files and run again: only what is missing is done.")
     throw ExitCode(1)
   }
 }

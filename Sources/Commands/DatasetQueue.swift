@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 
 /// The data sets that a command works on: one that fails is left out of the following steps, the others go on.
 struct DatasetQueue {
@@ -16,7 +15,7 @@ struct DatasetQueue {
         return true
       } catch {
         // An exit code stands for what has been reported already.
-        if !(error is ExitCode) { FileHandle.standardError.write(Data("FAILED \(name): \(error)\n".utf8)) }
+        if !(error is ExitCode) { printError("FAILED \(name): \(error)") }
         hasFailures = true
         return false
       }

@@ -36,7 +36,7 @@ final class ProgressBar: Sendable {
         FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
       } else if done * 10 / all > state.lastTenth {
         state.lastTenth = done * 10 / all
-        FileHandle.standardError.write(Data("\(text)\n".utf8))
+        printError(text)
       }
     }
   }
@@ -45,7 +45,7 @@ final class ProgressBar: Sendable {
   func note(_ text: String) {
     state.withLock { state in
       close(&state)
-      FileHandle.standardError.write(Data("\(text)\n".utf8))
+      printError(text)
     }
   }
 

@@ -175,8 +175,9 @@ extension DatasetCase {
     guard let first = images.first else { return 0 }
     let (shape, _) = try reader.readProperties(first)
     let (channels, voxels) = (images.count * (shape.first ?? 1), shape.dropFirst().reduce(1, *))
-    // The image as read and stacked, labels, a mask; then the foreground of a channel and how often each was drawn.
-    return voxels * (8 * channels + 8 + 12)
+    // Bytes a voxel: the image, twice while channels are stacked, or with a label map under way; then the foreground of
+    // a channel and how often each of its voxels was drawn.
+    return voxels * (max(8 * channels, 4 * channels + 6) + 8)
   }
 }
 

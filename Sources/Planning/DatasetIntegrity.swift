@@ -24,7 +24,9 @@ public struct DatasetIntegrity: Sendable {
     /// What to do.
     public let advice: String
 
-    public var description: String { "[\(severity.rawValue)] \(file): \(problem). \(advice)" }
+    public var description: String {
+      "[\(severity.rawValue)] \(file): \(problem)" + (advice.isEmpty ? "" : ". \(advice)")
+    }
   }
 
   /// Those of the data set as a whole first, then case by case.
@@ -203,6 +205,7 @@ private struct IntegrityChecker {
         .warning, images.appendingPathComponent(name).path, "the file belongs to no case and is left out",
         "Name images CASE_0000\(ending), with the channel's number in four digits")
     }
+    checkEndings(of: [images, labels], ending)
     let identifiers = Set(cases.map(\.identifier))
     do {
       for name in try DatasetCase.fileNames(in: labels)
@@ -213,6 +216,24 @@ private struct IntegrityChecker {
       }
     } catch {
       add(error, labels.path)
+    }
+  }
+}
+
+extension IntegrityChecker {
+  /// Images of another format than the data set's take no part, which is easily overlooked.
+  private mutating func checkEndings(of folders: [URL], _ ending: String) {
+    let known = [
+      ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".gipl",
+    ]
+    for folder in folders {
+      for name in (try? DatasetCase.fileNames(in: folder)) ?? [] where !name.hasPrefix(".") && !name.hasSuffix(ending) {
+        guard known.contains(where: { name.lowercased().hasSuffix($0) }) else { continue }
+        add(
+          .warning, folder.appendingPathComponent(name).path,
+          "the file's ending is not the data set's 'file_ending' (\(ending)), so it is left out",
+          "Convert it, or move it elsewhere")
+      }
     }
   }
 }

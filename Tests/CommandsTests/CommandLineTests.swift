@@ -45,6 +45,11 @@ import Testing
     ["nnUNetv2_plan_and_preprocess", "-d", "4", "-overwrite_target_spacing", "1", "0.5", "0.5", "--no_pp", "--clean"],
     ["nnUNetv2_evaluate_folder", "gt", "pred", "-djfile", "d.json", "-pfile", "p.json", "--chill", "-np", "2"],
     ["nnUNetv2_evaluate_simple", "gt", "pred", "-l", "1", "2", "-il", "3"],
+    ["nnUNetv2_plan_and_preprocess", "-d", "Dataset004_Hippocampus", "-npfp", "2", "--overwrite", "--no_pbar"],
+    ["nnUNetv2_preprocess", "-d", "4", "-plans_name", "Mine", "-c", "2d", "-np", "3", "--verbose"],
+    ["nnUNetv2_convert_MSD_dataset", "-i", "Task05_Prostate", "-overwrite_id", "77", "-np", "2"],
+    ["nnUNetv2_convert_old_nnUNet_dataset", "Task004_Hippocampus", "Dataset004_Hippocampus"],
+    ["nnUNetv2_move_plans_between_datasets", "-s", "4", "-t", "Dataset005_X", "-sp", "nnUNetPlans", "-tp", "Mine"],
     ["train", "4", "3d_fullres", "0"],
   ])
   func commandLinesOfNnUNetAreAccepted(arguments: [String]) {
@@ -69,6 +74,15 @@ import Testing
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-overwrite_target_spacing", "1", "2"], "three positive numbers"),
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-c", "2d", "3d_fullres", "3d_lowres", "-np", "1", "2"], "-np takes"),
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-fpe", "Mine"], "-fpe Mine"),
+    (["nnUNetv2_plan_and_preprocess", "-d", "4", "-npfp", "0"], "-npfp 0"),
+    (["nnUNetv2_plan_and_preprocess", "-d", "4", "-preprocessor_name", "Mine"], "-preprocessor_name Mine"),
+    (["nnUNetv2_plan_experiment", "-d", "4", "-gpu_memory_target", "0"], "-gpu_memory_target 0"),
+    (["nnUNetv2_extract_fingerprint", "-d", "4", "-np", "0"], "-np 0"),
+    (["nnUNetv2_preprocess", "-d", "4", "-np", "0"], "-np takes"),
+    (["nnUNetv2_convert_MSD_dataset"], "-i"),
+    (["nnUNetv2_convert_MSD_dataset", "-i", "x", "-np", "0"], "-np 0"),
+    (["nnUNetv2_convert_old_nnUNet_dataset", "Task004_Hippocampus"], "output-dataset-name"),
+    (["nnUNetv2_move_plans_between_datasets", "-s", "4", "-t", "5"], "-sp"),
     (["nnUNetv2_nothing"], "nnUNetv2_nothing"),
   ])
   func wrongUsageIsNamedAndExitsWith64(arguments: [String], expected: String) throws {

@@ -61,6 +61,8 @@ import Volumes
       try FileManager.default.moveItem(
         at: images.appendingPathComponent("gap_0000.nii.gz"), to: images.appendingPathComponent("gap_0001.nii.gz"))
       try Data("x".utf8).write(to: images.appendingPathComponent("stray.nii.gz"))
+      try Data("x".utf8).write(to: images.appendingPathComponent("other_0000.png"))
+      try SyntheticDataset.writeCase("infinite", to: raw, seed: 14, change: { $0.elements[7] = .infinity })
       try SyntheticDataset.writeCase("broken", to: raw, seed: 13)
       try Data("x".utf8).write(to: images.appendingPathComponent("broken_0000.nii.gz"))
 
@@ -87,7 +89,9 @@ import Volumes
       expect(.fatal, "gap_0001.nii.gz", "gap_0000.nii.gz, is missing")
       expect(.warning, "stray.nii.gz", "belongs to no case")
       expect(.fatal, "broken_0000.nii.gz", "the file has 1")
-      #expect(integrity.findings.count == 15, "\(integrity.report)")
+      expect(.warning, "other_0000.png", "(.nii.gz)")
+      expect(.fatal, "infinite_0000.nii.gz", "1 voxels are infinite")
+      #expect(integrity.findings.count == 17, "\(integrity.report)")
       #expect(!integrity.findings.contains { $0.file.hasSuffix("good_0000.nii.gz") })
     }
   }
@@ -107,6 +111,69 @@ import Volumes
       #expect(problems.contains { $0.contains("not consecutive: 0 is followed by 2") })
       #expect(problems.contains { $0.contains("'numTraining' is missing") })
       #expect(problems.count { $0.contains("of the case c is missing") } == 2)
+    }
+  }
+
+  /// Cases that are listed in `dataset.json`: one file for two cases, the same image under two names, no image at all.
+  @Test func listedCasesAreChecked() throws {
+    try withRawFolder { raw in
+      for (name, seed) in [("a", 1), ("b", 1), ("c", 2)] { try SyntheticDataset.writeCase(name, to: raw, seed: seed) }
+      func listed(_ image: String, _ label: String) -> JSONValue {
+        ["images": [.string("imagesTr/\(image)_0000.nii.gz")], "label": .string("labelsTr/\(label).nii.gz")]
+      }
+      let description = try DatasetDescription(json: [
+        "channel_names": ["0": "MRI"], "labels": ["background": 0, "a": 1, "b": 2], "file_ending": ".nii.gz",
+        "numTraining": 5,
+        "dataset": [
+          "a": listed("a", "a"), "b": listed("b", "b"), "c": listed("c", "c"), "d": listed("c", "c"),
+          "e": ["images": [], "label": "labelsTr/a.nii.gz"],
+        ],
+      ])
+      try description.write(to: raw.appendingPathComponent("dataset.json"))
+      let integrity = DatasetIntegrity(rawFolder: raw)
+      #expect(integrity.caseCount == 5 && integrity.isFatal)
+      for (severity, file, words) in [
+        (.warning, "b_0000.nii.gz", "the same voxels as the case a"), (.fatal, "c_0000.nii.gz", "use the same file"),
+        (.fatal, "c.nii.gz", "use the same file"), (.fatal, "a.nii.gz", "use the same file"), (.fatal, "e", "no image"),
+      ] as [(DatasetIntegrity.Finding.Severity, String, String)] {
+        let found = integrity.findings.contains {
+          $0.severity == severity && $0.file.hasSuffix(file) && $0.problem.contains(words)
+        }
+        #expect(found, "\(file): \(words)\n\(integrity.report)")
+      }
+    }
+  }
+
+  /// With nibabel's conventions the whole affine matrix is compared.
+  @Test func affineMatricesAreCompared() throws {
+    try withRawFolder { raw in
+      try SyntheticDataset.writeCase(
+        "a", to: raw, seed: 1, labelGeometry: SyntheticDataset.geometry(origin: [1, 0, 0]))
+      let description = try DatasetDescription(json: [
+        "channel_names": ["0": "MRI"], "labels": ["background": 0, "a": 1, "b": 2], "file_ending": ".nii.gz",
+        "numTraining": 1, "overwrite_image_reader_writer": "NibabelIO",
+      ])
+      try description.write(to: raw.appendingPathComponent("dataset.json"))
+      let integrity = DatasetIntegrity(rawFolder: raw)
+      #expect(integrity.findings.map(\.severity) == [.warning], "\(integrity.report)")
+      #expect(integrity.findings.first?.problem.contains("affine matrix") == true)
+    }
+  }
+
+  @Test func labelsMustBeNumbers() throws {
+    try withRawFolder { raw in
+      try SyntheticDataset.describe(raw, cases: 1)
+      try SyntheticDataset.writeCase("a", to: raw, seed: 1)
+      // A float image with NaN voxels in place of the segmentation.
+      try SyntheticDataset.writeCase("b", to: raw, seed: 1, change: { $0.elements[0] = .nan })
+      let label = raw.appendingPathComponent("labelsTr/a.nii.gz")
+      let image = raw.appendingPathComponent("imagesTr/b_0000.nii.gz")
+      try FileManager.default.removeItem(at: label)
+      try FileManager.default.moveItem(at: image, to: label)
+      try FileManager.default.removeItem(at: raw.appendingPathComponent("labelsTr/b.nii.gz"))
+      let integrity = DatasetIntegrity(rawFolder: raw)
+      #expect(integrity.findings.map(\.severity) == [.fatal], "\(integrity.report)")
+      #expect(integrity.findings.first?.problem.contains("value nan") == true, "\(integrity.report)")
     }
   }
 }
