@@ -4,7 +4,11 @@ import TensorCore
 
 /// How networks are evaluated.
 enum Mode: String, ExpressibleByArgument, CaseIterable, Sendable {
-  case eager, compiled
+  /// Every layer an operation of its own.
+  case eager
+  /// Predictions with fused operations, which is what runs where nothing is compiled.
+  case fused
+  case compiled
 }
 
 /// Times workloads and prints one JSON object a line.
@@ -17,7 +21,7 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "The workload to run; give it several times for several. Names: \(workloadNames).")
   var workload: [String] = []
 
-  @Option(help: "How to evaluate networks: as they are, or compiled.")
+  @Option(help: "How to evaluate networks: as they are, with fused layers, or compiled.")
   var mode: Mode = .eager
 
   @Option(help: "Threads; by default nnUNet_num_threads, or the processors this process may use.")
@@ -34,7 +38,7 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("there is no workload '\(name)'; there are \(workloadNames)")
     }
     for name in workload where !chosen.contains(where: { $0.name == name }) {
-      throw ValidationError("workload '\(name)' has nothing to compile; --mode compiled takes \(names(of: chosen))")
+      throw ValidationError("workload '\(name)' is the same in every mode; --mode \(mode.rawValue) takes \(names(of: chosen))")
     }
     if let threads, threads < 1 { throw ValidationError("--threads takes a positive number") }
     if runs < 1 { throw ValidationError("--runs takes a positive number") }

@@ -53,7 +53,10 @@ private func forward(_ name: String, _ architecture: UNetArchitecture, shape: Sh
       network, .logits, batch: VariableRange(shape[0]...shape[0]),
       extents: shape.spatial.map { VariableRange($0...$0) }, options: options(mode))
     return PreparedWorkload(gflop: operations / 1e9) {
-      let logits = mode == .compiled ? compiled(input, parameters)[0] : network.predict(input, parameters)
+      let logits =
+        mode == .compiled
+        ? compiled(input, parameters)[0]
+        : network.predict(input, parameters, fuses: mode == .fused)
       guard logits.withElements(as: Float.self, { $0.allSatisfy(\.isFinite) }) else {
         throw WrongResult(description: "\(name): the logits are not finite")
       }

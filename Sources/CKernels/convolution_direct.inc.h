@@ -100,9 +100,10 @@ static ptrdiff_t offset_floats(ptrdiff_t count) {
   return (ptrdiff_t)(count * sizeof(ptrdiff_t) / sizeof(float) + 15) / 16 * 16;
 }
 
-static void plan_direct(const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_plan *plan) {
+static void plan_direct(
+    const ck_convolution_shape *shape, ck_convolution_pass pass, int is_plain, ck_convolution_plan *plan) {
   set_sides(shape, pass, plan);
-  set_blocks(plan, 1);
+  set_blocks(plan, is_plain);
   const ptrdiff_t taps = ck_kernel_taps(plan);
   plan->packed_floats = shape->groups * taps * plan->source_channels * packed_channels(plan->destination_channels);
   plan->pack_tasks = shape->groups * ck_divide_up(plan->destination_channels, SIMD_WIDTH);
@@ -111,6 +112,8 @@ static void plan_direct(const ck_convolution_shape *shape, ck_convolution_pass p
   plan->channel_splits = ck_minimum(plan->channel_blocks, ck_maximum(1, 16 / ck_maximum(pixel_tasks, 1)));
   plan->tasks = pixel_tasks * plan->channel_splits;
   plan->scratch_floats = plan->slab_floats + plan->patch_floats + 4 * offset_floats(taps) + 64;
+  plan->output_cut = TILE_CHANNELS;
+  if (pass == CK_CONVOLUTION_FORWARD && shape->groups == 1) plan->statistics_records = pixel_tasks;
 }
 
 static void pack_direct(const ck_convolution_plan *plan, const float *weights, float *packed, int task) {
@@ -165,11 +168,55 @@ static void pack_direct(const ck_convolution_plan *plan, const float *weights, f
   }
 }
 
+/// What is read for a value of a source with terms.
+ALWAYS_INLINE simd_float read_through(
+    simd_float value, simd_float mean, simd_float scale, simd_float offset, simd_float slope) {
+  const simd_float z = simd_multiply_add(value - mean, scale, offset);
+  return simd_select(z > simd_broadcast(0), z, z * slope);
+}
+
+/// Copies `channels` channels from `first` on of `pixels` pixels of a source, read as its terms say.
+static void read_pixels(const ck_convolution_source *source, int batch, int image, int first, int channels,
+    const float *pixels_from, ptrdiff_t pixels, float *to, ptrdiff_t to_stride) {
+  const ptrdiff_t stride = source->channels;
+  if (!source->terms) {
+    if (channels == stride && channels == to_stride) {
+      memcpy(to, pixels_from, pixels * channels * sizeof(float));
+    } else {
+      for (ptrdiff_t x = 0; x < pixels; ++x) {
+        memcpy(to + x * to_stride, pixels_from + x * stride + first, channels * sizeof(float));
+      }
+    }
+    return;
+  }
+  const float *const mean = source->terms + (ptrdiff_t)image * stride + first;
+  const ptrdiff_t term = batch * stride;
+  const simd_float slope = simd_broadcast(source->slope);
+  for (int c = 0; c < channels; c += SIMD_WIDTH) {
+    const int lanes = ck_minimum(SIMD_WIDTH, channels - c);
+    const float *from = pixels_from + first + c;
+    float *at = to + c;
+    if (lanes == SIMD_WIDTH) {
+      const simd_float m = simd_load(mean + c), s = simd_load(mean + term + c), o = simd_load(mean + 2 * term + c);
+      for (ptrdiff_t x = 0; x < pixels; ++x) {
+        simd_store(at + x * to_stride, read_through(simd_load(from + x * stride), m, s, o, slope));
+      }
+    } else {
+      const simd_float m = simd_load_partial(mean + c, lanes), s = simd_load_partial(mean + term + c, lanes),
+                       o = simd_load_partial(mean + 2 * term + c, lanes);
+      for (ptrdiff_t x = 0; x < pixels; ++x) {
+        const simd_float value = simd_load_partial(from + x * stride, lanes);
+        simd_store_partial(at + x * to_stride, read_through(value, m, s, o, slope), lanes);
+      }
+    }
+  }
+}
+
 /// Copies the source rows that positions from (z, y) on need, zero outside, to `slab`.
 static void fill_slab(
-    const ck_convolution_plan *plan, const float *source, int image, int group, int z, int y, float *slab) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, int image, int group, int z, int y, float *slab) {
   const int *size = plan->source_size;
-  const int channels = plan->source_channels, stride = plan->source_stride;
+  const int channels = plan->source_channels;
   const int z0 = z * ck_axis_of(plan, 0, 0).source_step + plan->slab_low[0];
   const int y0 = y * ck_axis_of(plan, 1, 0).source_step + plan->slab_low[1];
   const int x0 = plan->slab_low[2], width = plan->slab_size[2];
@@ -186,20 +233,34 @@ static void fill_slab(
         memset(row, 0, row_floats * sizeof(float));
         continue;
       }
-      const float *pixels =
-          source + ((((ptrdiff_t)image * size[0] + iz) * size[1] + iy) * size[2] + from) * stride + group * channels;
+      const ptrdiff_t pixel = (((ptrdiff_t)image * size[0] + iz) * size[1] + iy) * size[2] + from;
       memset(row, 0, before * sizeof(float));
-      if (channels == stride) {
-        memcpy(row + before, pixels, inside * sizeof(float));
+      if (input->count == 1) {
+        const ck_convolution_source *source = &input->sources[0];
+        read_pixels(source, plan->shape.batch, image, group * channels, channels,
+            source->values + pixel * source->channels, to - from, row + before, channels);
       } else {
-        for (int x = 0; x < to - from; ++x) {
-          memcpy(row + before + (ptrdiff_t)x * channels, pixels + (ptrdiff_t)x * stride, channels * sizeof(float));
+        float *at = row + before;
+        for (int s = 0; s < input->count; ++s) {
+          const ck_convolution_source *source = &input->sources[s];
+          read_pixels(source, plan->shape.batch, image, 0, source->channels,
+              source->values + pixel * source->channels, to - from, at, channels);
+          at += source->channels;
         }
       }
       memset(row + before + inside, 0, (row_floats - before - inside) * sizeof(float));
     }
   }
   memset(slab + plan->slab_size[0] * plan->slab_size[1] * row_floats, 0, 64 * sizeof(float));
+}
+
+/// The tensor of an output that holds block `block` of channels, its channels, and the first of the block in it.
+ALWAYS_INLINE float *output_of(const ck_convolution_output *output, int channel, int *channels, int *first) {
+  int o = 0;
+  while (o + 1 < output->count && channel >= output->channels[o]) channel -= output->channels[o++];
+  *channels = output->channels[o];
+  *first = channel;
+  return output->values[o];
 }
 
 /// Lays out each pixel's taps in one contiguous run, for sources of few channels.
@@ -249,8 +310,8 @@ ALWAYS_INLINE void valid_taps(const ck_axis *axis, int size, int q, int *low, in
 /// One phase of a task: all positions of z in z0..<z1, y in y0..<y1, channel blocks in b0..<b1.
 static void run_phase(
     const ck_convolution_plan *plan, const ck_axis axes[3], const float *source, const float *packed, const float *bias,
-    float *destination, const float *slab, float *patches, ptrdiff_t *offsets, int image, int group, int z0, int z1,
-    int y0, int y1, int b0, int b1) {
+    const ck_convolution_output *output, float *record, const float *slab, float *patches, ptrdiff_t *offsets, int image,
+    int group, int z0, int z1, int y0, int y1, int b0, int b1) {
   const int sources = plan->source_channels, destinations = plan->destination_channels;
   const int phase_taps = axes[0].taps * axes[1].taps * axes[2].taps;
   const int total_taps = ck_kernel_taps(plan);
@@ -285,17 +346,24 @@ static void run_phase(
   const int pixel_groups = ck_divide_up(axes[2].count, TILE_GROUP);
   const int all_groups = (z1 - z0) * (y1 - y0) * pixel_groups;
   const int *size = plan->destination_size;
-  float *const image_destination =
-      destination + (ptrdiff_t)image * size[0] * size[1] * size[2] * plan->destination_stride + group * destinations;
+  if (record && b0 == 0) record[0] = (float)((z1 - z0) * (y1 - y0) * axes[2].count);
 
   for (int block = b0; block < b1; ++block) {
+    int destination_stride, first_channel;
+    float *const destination =
+        output_of(output, group * destinations + block * TILE_CHANNELS, &destination_stride, &first_channel);
+    float *const image_destination =
+        destination + (ptrdiff_t)image * size[0] * size[1] * size[2] * destination_stride + first_channel;
     const int vectors = block_vectors(destinations, block), width = vectors * SIMD_WIDTH;
     float block_bias[TILE_CHANNELS] = {0};
     tile_arguments tile = {
-        .destination_stride = (ptrdiff_t)axes[2].step * plan->destination_stride,
+        .destination_stride = (ptrdiff_t)axes[2].step * destination_stride,
         .weights = packed + (ptrdiff_t)block * phase_taps * sources * TILE_CHANNELS,
         .lanes = block_lanes(destinations, block),
         .streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0,
+        .moments = record ? record + 16 + block * TILE_CHANNELS : 0,
+        .moment_stride = packed_channels(destinations),
+        .starts = 1,
     };
     if (bias) {
       memcpy(block_bias, bias + group * destinations + block * TILE_CHANNELS, tile.lanes * sizeof(float));
@@ -331,9 +399,11 @@ static void run_phase(
       int z_low = axes[0].taps, z_high = 0, y_low = axes[1].taps, y_high = 0;
       for (int g = 0; g < groups; ++g) {
         int position = x * TILE_GROUP;
+        const int wanted = position;
         // Reading the tensor itself, the last group steps back instead of past the row's end.
         if (plan->reads_tensor) position = ck_minimum(position, axes[2].count - TILE_GROUP);
         tile.count[g] = ck_minimum(TILE_GROUP, axes[2].count - position);
+        tile.counted[g] = wanted - position;
         if (plan->uses_patches) {
           tile.source[g] = patches + ((ptrdiff_t)((z - z0) * plan->y_block + y - y0) * pixel_groups * TILE_GROUP +
                                       position) * plan->patch_stride;
@@ -348,7 +418,7 @@ static void run_phase(
         tile.destination[g] =
             image_destination +
             (((ptrdiff_t)(axes[0].start + z * axes[0].step) * size[1] + axes[1].start + y * axes[1].step) * size[2] +
-             axes[2].start + position * axes[2].step) * plan->destination_stride + block * TILE_CHANNELS;
+             axes[2].start + position * axes[2].step) * destination_stride;
         if (++x == pixel_groups) {
           x = 0;
           if (++y == y1) {
@@ -380,15 +450,17 @@ static void run_phase(
         }
       }
       tile_pixels_table[groups - 1][vectors - 1](&tile);
+      tile.starts = 0;
     }
   }
 }
 
 static void run_direct(
-    const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
-    float *scratch, int task) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+    const ck_convolution_output *output, float *scratch, int task) {
   const int split = task % plan->channel_splits;
   task /= plan->channel_splits;
+  float *const record = output->statistics ? output->statistics + task * plan->statistics_floats : 0;
   const int y_task = task % plan->y_blocks;
   task /= plan->y_blocks;
   const int z_task = task % plan->z_blocks;
@@ -401,7 +473,7 @@ static void run_direct(
 
   float *const slab = scratch, *const patches = slab + plan->slab_floats;
   ptrdiff_t *const offsets = (ptrdiff_t *)(patches + plan->patch_floats);
-  if (!plan->reads_tensor) fill_slab(plan, source, image, group, z0, y0, slab);
+  if (!plan->reads_tensor) fill_slab(plan, input, image, group, z0, y0, slab);
   const int taps = ck_kernel_taps(plan);
   const ptrdiff_t per_tap = (ptrdiff_t)plan->source_channels * packed_channels(plan->destination_channels);
   packed += group * taps * per_tap;
@@ -409,8 +481,8 @@ static void run_direct(
     for (int py = 0; py < ck_phases(plan, 1); ++py) {
       for (int px = 0; px < ck_phases(plan, 2); ++px) {
         const ck_axis axes[3] = {ck_axis_of(plan, 0, pz), ck_axis_of(plan, 1, py), ck_axis_of(plan, 2, px)};
-        run_phase(plan, axes, source, packed, bias, destination, slab, patches, offsets, image, group, z0, z1, y0, y1,
-            b0, b1);
+        run_phase(plan, axes, input->sources[0].values, packed, bias, output, record, slab, patches, offsets, image,
+            group, z0, z1, y0, y1, b0, b1);
         packed += axes[0].taps * axes[1].taps * axes[2].taps * per_tap;
       }
     }

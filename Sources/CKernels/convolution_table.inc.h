@@ -41,14 +41,14 @@ static double modelled_cost(const ck_convolution_plan *plan) {
 }
 
 static int plan_one(
-    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm,
+    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     ck_convolution_plan *plan) {
   const int gradient = pass == CK_CONVOLUTION_WEIGHT_GRADIENT;
   if (algorithm == CK_CONVOLUTION_DIRECT) {
     if (gradient) {
-      plan_direct_weight_gradient(shape, plan);
+      plan_direct_weight_gradient(shape, is_plain, plan);
     } else {
-      plan_direct(shape, pass, plan);
+      plan_direct(shape, pass, is_plain, plan);
     }
     return 1;
   }
@@ -56,18 +56,22 @@ static int plan_one(
   return gradient ? plan_winograd_weight_gradient(shape, tile, plan) : plan_winograd(shape, pass, tile, plan);
 }
 
-static void plan(
-    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm,
+static void choose_plan(
+    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     ck_convolution_plan *plan) {
   if (algorithm != CK_CONVOLUTION_AUTO) {
-    if (!plan_one(shape, pass, algorithm, plan)) plan_one(shape, pass, CK_CONVOLUTION_DIRECT, plan);
+    if (!plan_one(shape, pass, algorithm, is_plain, plan)) {
+      plan_one(shape, pass, CK_CONVOLUTION_DIRECT, is_plain, plan);
+    }
     return;
   }
-  plan_one(shape, pass, CK_CONVOLUTION_DIRECT, plan);
+  plan_one(shape, pass, CK_CONVOLUTION_DIRECT, is_plain, plan);
   double best = modelled_cost(plan);
   for (int tile = 2; tile <= 4; tile += 2) {
     ck_convolution_plan other;
-    if (!plan_one(shape, pass, tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4, &other)) continue;
+    if (!plan_one(shape, pass, tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4, is_plain, &other)) {
+      continue;
+    }
     const double cost = modelled_cost(&other);
     if (cost < best) {
       best = cost;
@@ -76,19 +80,37 @@ static void plan(
   }
 }
 
+static void plan(
+    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
+    ck_convolution_plan *plan) {
+  choose_plan(shape, pass, algorithm, is_plain, plan);
+  if (plan->statistics_records > 0) plan->statistics_floats = 16 + 3 * packed_channels(plan->destination_channels);
+}
+
+static void statistics_range(const ck_convolution_plan *plan, int instance, int *first, int *last) {
+  if (plan->algorithm == CK_CONVOLUTION_DIRECT) {
+    *first = instance * plan->z_blocks * plan->y_blocks;
+    *last = *first + plan->z_blocks * plan->y_blocks;
+  } else {
+    const ptrdiff_t tiles = (ptrdiff_t)plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+    *first = (int)(instance * tiles / plan->block_tiles) + instance;
+    *last = (int)(((instance + 1) * tiles - 1) / plan->block_tiles) + instance + 1;
+  }
+}
+
 static void pack(const ck_convolution_plan *plan, const float *weights, float *packed, int task) {
   (plan->algorithm == CK_CONVOLUTION_DIRECT ? pack_direct : pack_winograd)(plan, weights, packed, task);
 }
 
 static void run(
-    const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
-    float *scratch, int task) {
-  (plan->algorithm == CK_CONVOLUTION_DIRECT ? run_direct : run_winograd)(plan, source, packed, bias, destination, scratch, task);
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+    const ck_convolution_output *output, float *scratch, int task) {
+  (plan->algorithm == CK_CONVOLUTION_DIRECT ? run_direct : run_winograd)(plan, input, packed, bias, output, scratch, task);
 }
 
 static void accumulate(
-    const ck_convolution_plan *plan, const float *input, const float *output_gradient, float *partials, float *scratch,
-    int task) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
+    float *partials, float *scratch, int task) {
   (plan->algorithm == CK_CONVOLUTION_DIRECT ? accumulate_direct : accumulate_winograd)(plan, input, output_gradient, partials, scratch, task);
 }
 
@@ -120,6 +142,7 @@ const ck_convolution_kernels SIMD_NAME(ck_convolution_kernels) = {
     .plan = plan,
     .pack = pack,
     .run = run,
+    .statistics_range = statistics_range,
     .accumulate = accumulate,
     .reduce = reduce,
     .sum_pixels = sum_pixels,

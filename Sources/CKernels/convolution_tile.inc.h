@@ -54,7 +54,49 @@ typedef struct tile_arguments {
   int replaces;
   /// Whether `tile_pixels` stores past the caches; destinations are then aligned to whole vectors.
   int streams;
+  /// Where `tile_pixels` keeps the moments of these channels, or null; see ck_convolution_output. The parts of a
+  /// record are `moment_stride` apart.
+  float *moments;
+  ptrdiff_t moment_stride;
+  /// Whether the moments start with this tile, and slots of each group that were counted before.
+  int starts;
+  int counted[TILE_GROUPS];
 } tile_arguments;
+
+/// Adds the slots that are stored to the moments.
+ALWAYS_INLINE void tile_count(const tile_arguments *t, const int groups, const int vectors,
+    simd_float sums[TILE_GROUPS][TILE_GROUP][TILE_VECTORS]) {
+  UNROLL for (int v = 0; v < vectors; ++v) {
+    float *const at = t->moments + v * SIMD_WIDTH;
+    simd_float shift, sum = simd_broadcast(0), square = simd_broadcast(0);
+    if (t->starts) {
+      // Near the mean, so that the squares of the differences lose little.
+      shift = simd_broadcast(0);
+      UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+        if (p < t->count[0]) shift += sums[0][p][v];
+      }
+      shift *= simd_broadcast(1.0f / (float)t->count[0]);
+      simd_store(at, shift);
+    } else {
+      shift = simd_load(at);
+    }
+    UNROLL for (int g = 0; g < groups; ++g) {
+      UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+        if (p >= t->counted[g] && p < t->count[g]) {
+          const simd_float difference = sums[g][p][v] - shift;
+          sum += difference;
+          square = simd_multiply_add(difference, difference, square);
+        }
+      }
+    }
+    if (!t->starts) {
+      sum += simd_load(at + t->moment_stride);
+      square += simd_load(at + 2 * t->moment_stride);
+    }
+    simd_store(at + t->moment_stride, sum);
+    simd_store(at + 2 * t->moment_stride, square);
+  }
+}
 
 ALWAYS_INLINE void tile_store(const tile_arguments *t, const int groups, const int vectors,
     simd_float sums[TILE_GROUPS][TILE_GROUP][TILE_VECTORS], const int adds) {
@@ -118,6 +160,7 @@ ALWAYS_INLINE void tile_pixels(const tile_arguments *t, const int groups, const 
     }
   }
   tile_store(t, groups, vectors, sums, 0);
+  if (t->moments) tile_count(t, groups, vectors, sums);
 }
 
 /// Slots are contiguous channels of one pixel, steps are pixels; the results are added to what is there, or replace it.

@@ -3,11 +3,11 @@
 // Each split owns a part of the pixels and a whole partial gradient in the layout of the packed weights; splits are
 // added in order afterwards.
 
-static void plan_direct_weight_gradient(const ck_convolution_shape *shape, ck_convolution_plan *plan) {
+static void plan_direct_weight_gradient(const ck_convolution_shape *shape, int is_plain, ck_convolution_plan *plan) {
   set_sides(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, plan);
   const int kernel_x = shape->kernel[2];
   const int slots = plan->source_channels * (shape->dilation[2] == 1 && shape->groups == 1 ? kernel_x : 1);
-  set_blocks(plan, slots % TILE_GROUP == 0);
+  set_blocks(plan, is_plain && slots % TILE_GROUP == 0);
   const int taps = ck_kernel_taps(plan);
   plan->split_floats =
       (ptrdiff_t)shape->groups * taps * plan->source_channels * packed_channels(plan->destination_channels);
@@ -27,8 +27,8 @@ static void plan_direct_weight_gradient(const ck_convolution_shape *shape, ck_co
 }
 
 static void accumulate_direct(
-    const ck_convolution_plan *plan, const float *input, const float *output_gradient, float *partials, float *scratch,
-    int task) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
+    float *partials, float *scratch, int task) {
   const ck_convolution_shape *shape = &plan->shape;
   const int block = task % plan->channel_blocks, group = task / plan->channel_blocks % shape->groups;
   const int split = task / plan->channel_blocks / shape->groups;
@@ -69,23 +69,26 @@ static void accumulate_direct(
     if (plan->uses_patches) fill_patches(plan, axes, z1 - z0, y1 - y0, slab, patches);
     const float *origin = slab;
     if (plan->reads_tensor) {
-      origin = input + (ptrdiff_t)image * plan->source_size[0] * plane + group * sources +
+      origin = input->sources[0].values + (ptrdiff_t)image * plan->source_size[0] * plane + group * sources +
                (z0 * axes[0].source_step + plan->slab_low[0]) * plane +
                (y0 * axes[1].source_step + plan->slab_low[1]) * row + plan->slab_low[2] * pixel;
     }
 
     // The output gradient's rows: read in place where every vector is whole.
-    const float *gradient = output_gradient + (ptrdiff_t)image * axes[0].count * axes[1].count * columns *
-                            plan->destination_stride + group * destinations + block * TILE_CHANNELS;
+    const int first_channel = group * destinations + block * TILE_CHANNELS;
+    const float *gradient_image = output_gradient->values + (ptrdiff_t)image * axes[0].count * axes[1].count * columns *
+                                  plan->destination_stride;
+    const float *gradient = gradient_image + first_channel;
     ptrdiff_t gradient_pixel = plan->destination_stride;
-    const int copies = lanes != width;
+    const int copies = lanes != width || output_gradient->terms;
     if (copies) {
       for (int z = z0; z < z1; ++z) {
         for (int y = y0; y < y1; ++y) {
-          for (int x = 0; x < columns; ++x) {
-            const float *from = gradient + (((ptrdiff_t)z * axes[1].count + y) * columns + x) * gradient_pixel;
-            float *to = gradient_copy + (((ptrdiff_t)(z - z0) * plan->y_block + y - y0) * columns + x) * width;
-            for (int c = 0; c < width; ++c) to[c] = c < lanes ? from[c] : 0;
+          const float *from = gradient_image + ((ptrdiff_t)z * axes[1].count + y) * columns * gradient_pixel;
+          float *to = gradient_copy + ((ptrdiff_t)(z - z0) * plan->y_block + y - y0) * columns * width;
+          read_pixels(output_gradient, shape->batch, image, first_channel, lanes, from, columns, to, width);
+          for (int x = 0; lanes < width && x < columns; ++x) {
+            memset(to + (ptrdiff_t)x * width + lanes, 0, (width - lanes) * sizeof(float));
           }
         }
       }

@@ -20,12 +20,16 @@ typedef struct winograd_box {
   int low[3], high[3];
   int channels;
   float *target;
-  ptrdiff_t chunk, target_stride;
+  ptrdiff_t chunk;
+  /// Mean, scale and offset of this instance's channels, `term` apart, where the source is read through them.
+  const float *terms;
+  ptrdiff_t term;
+  float slope;
 } winograd_box;
 
 /// x and y transform of every plane of one input box.
 ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, const int tile_y, const int tile_x,
-    const int gradient, const int careful) {
+    const int gradient, const int reads_through, const int careful) {
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
   const int samples_y = gradient ? tile_y : points_y, samples_x = gradient ? tile_x : points_x;
   LOOP for (int z = 0; z < planes; ++z) {
@@ -37,17 +41,31 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
         continue;
       }
       const float *pixels = box->pixels + z * box->plane + c;
+      simd_float mean, scale, offset, slope;
+      if (reads_through) {
+        const int lanes = careful ? box->channels - c : SIMD_WIDTH;
+        mean = simd_load_lanes(box->terms + c, lanes);
+        scale = simd_load_lanes(box->terms + box->term + c, lanes);
+        offset = simd_load_lanes(box->terms + 2 * box->term + c, lanes);
+        slope = simd_broadcast(box->slope);
+      }
       LOOP for (int y = 0; y < samples_y; ++y) {
         simd_float x[WINOGRAD_POINTS];
         if (careful) {
           const int inside = y >= box->low[1] && y < box->high[1];
           UNROLL for (int k = 0; k < samples_x; ++k) {
-            x[k] = inside && k >= box->low[2] && k < box->high[2]
-                       ? simd_load_lanes(pixels + y * box->row + k * box->pixel, box->channels - c)
-                       : simd_broadcast(0);
+            if (inside && k >= box->low[2] && k < box->high[2]) {
+              x[k] = simd_load_lanes(pixels + y * box->row + k * box->pixel, box->channels - c);
+              if (reads_through) x[k] = read_through(x[k], mean, scale, offset, slope);
+            } else {
+              x[k] = simd_broadcast(0);
+            }
           }
         } else {
-          UNROLL for (int k = 0; k < samples_x; ++k) x[k] = simd_load(pixels + y * box->row + k * box->pixel);
+          UNROLL for (int k = 0; k < samples_x; ++k) {
+            x[k] = simd_load(pixels + y * box->row + k * box->pixel);
+            if (reads_through) x[k] = read_through(x[k], mean, scale, offset, slope);
+          }
         }
         if (gradient) {
           transform_gradient(tile_x, x, rows[y]);
@@ -77,12 +95,20 @@ typedef struct winograd_result {
   int planes, rows, columns;
   int lanes;
   simd_float bias;
+  /// Where the moments of these channels are kept, their parts `moment_stride` apart, and whether they start here.
+  float *moments;
+  ptrdiff_t moment_stride;
+  int starts;
 } winograd_result;
 
 /// y and x transform back of every plane of one output tile, one vector of channels.
 ALWAYS_INLINE void transform_back(
-    const winograd_result *result, const int tile_y, const int tile_x, const int careful, const int streams) {
+    const winograd_result *result, const int tile_y, const int tile_x, const int careful, const int streams,
+    const int counts) {
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
+  simd_float shift = simd_broadcast(0), sum = simd_broadcast(0), square = simd_broadcast(0);
+  int starts = counts && result->starts;
+  if (counts && !starts) shift = simd_load(result->moments);
   LOOP for (int z = 0; z < result->planes; ++z) {
     simd_float rows[4][WINOGRAD_POINTS];
     const float *points = result->points + (ptrdiff_t)z * points_y * points_x * result->chunk;
@@ -98,44 +124,70 @@ ALWAYS_INLINE void transform_back(
       UNROLL for (int k = 0; k < points_x; ++k) m[k] = rows[p][k];
       transform_output(tile_x, m, y);
       float *pixels = result->pixels + z * result->plane + p * result->row;
+      if (counts && starts) {
+        // Near the mean, so that the squares of the differences lose little.
+        const int columns = careful ? result->columns : tile_x;
+        UNROLL for (int k = 0; k < tile_x; ++k) {
+          if (k < columns) shift += y[k] + result->bias;
+        }
+        shift *= simd_broadcast(1.0f / (float)columns);
+        starts = 0;
+      }
       UNROLL for (int k = 0; k < tile_x; ++k) {
+        y[k] += result->bias;
+        if (careful && k >= result->columns) continue;
         if (streams) {
-          if (!careful || k < result->columns) simd_stream(pixels + k * result->pixel, y[k] + result->bias);
+          simd_stream(pixels + k * result->pixel, y[k]);
         } else if (careful) {
-          if (k < result->columns) simd_store_lanes(pixels + k * result->pixel, y[k] + result->bias, result->lanes);
+          simd_store_lanes(pixels + k * result->pixel, y[k], result->lanes);
         } else {
-          simd_store(pixels + k * result->pixel, y[k] + result->bias);
+          simd_store(pixels + k * result->pixel, y[k]);
+        }
+        if (counts) {
+          const simd_float difference = y[k] - shift;
+          sum += difference;
+          square = simd_multiply_add(difference, difference, square);
         }
       }
     }
   }
+  if (counts) {
+    float *const at = result->moments;
+    if (result->starts) {
+      simd_store(at, shift);
+    } else {
+      sum += simd_load(at + result->moment_stride);
+      square += simd_load(at + 2 * result->moment_stride);
+    }
+    simd_store(at + result->moment_stride, sum);
+    simd_store(at + 2 * result->moment_stride, square);
+  }
 }
 
-#define WINOGRAD_INSTANCE(ty, tx)                                                                            \
-  static __attribute__((noinline)) void transform_box_##ty##_##tx(const winograd_box *box, int planes, int careful) { \
-    if (careful) {                                                                                           \
-      transform_box(box, planes, ty, tx, 0, 1);                                                              \
-    } else {                                                                                                 \
-      transform_box(box, planes, ty, tx, 0, 0);                                                              \
-    }                                                                                                        \
-  }                                                                                                          \
-  static __attribute__((noinline)) void gradient_box_##ty##_##tx(const winograd_box *box, int planes, int careful) { \
-    if (careful) {                                                                                           \
-      transform_box(box, planes, ty, tx, 1, 1);                                                              \
-    } else {                                                                                                 \
-      transform_box(box, planes, ty, tx, 1, 0);                                                              \
-    }                                                                                                        \
-  }                                                                                                          \
-  static __attribute__((noinline)) void transform_back_##ty##_##tx(                                          \
-      const winograd_result *result, int careful, int streams) {                                             \
-    if (streams) {                                                                                           \
-      transform_back(result, ty, tx, 1, 1);                                                                  \
-    } else if (careful) {                                                                                    \
-      transform_back(result, ty, tx, 1, 0);                                                                  \
-    } else {                                                                                                 \
-      transform_back(result, ty, tx, 0, 0);                                                                  \
-    }                                                                                                        \
+#define WINOGRAD_BOX(kind, ty, tx, gradient, reads_through)                                                            \
+  static __attribute__((noinline)) void kind##_##ty##_##tx(const winograd_box *box, int planes, int careful) {          \
+    if (careful) {                                                                                                     \
+      transform_box(box, planes, ty, tx, gradient, reads_through, 1);                                                  \
+    } else {                                                                                                           \
+      transform_box(box, planes, ty, tx, gradient, reads_through, 0);                                                  \
+    }                                                                                                                  \
   }
+#define WINOGRAD_BACK(kind, ty, tx, counts)                                                                            \
+  static __attribute__((noinline)) void kind##_##ty##_##tx(const winograd_result *result, int careful, int streams) {   \
+    if (streams) {                                                                                                     \
+      transform_back(result, ty, tx, 1, 1, counts);                                                                    \
+    } else if (careful) {                                                                                              \
+      transform_back(result, ty, tx, 1, 0, counts);                                                                    \
+    } else {                                                                                                           \
+      transform_back(result, ty, tx, 0, 0, counts);                                                                    \
+    }                                                                                                                  \
+  }
+#define WINOGRAD_INSTANCE(ty, tx)              \
+  WINOGRAD_BOX(transform_box, ty, tx, 0, 0)    \
+  WINOGRAD_BOX(read_box, ty, tx, 0, 1)         \
+  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)     \
+  WINOGRAD_BACK(transform_back, ty, tx, 0)     \
+  WINOGRAD_BACK(count_back, ty, tx, 1)
 
 WINOGRAD_INSTANCE(1, 2)
 WINOGRAD_INSTANCE(1, 4)
@@ -152,8 +204,10 @@ WINOGRAD_INSTANCE(1, 1)
 typedef void (*winograd_box_function)(const winograd_box *, int, int);
 typedef void (*winograd_result_function)(const winograd_result *, int, int);
 static const winograd_box_function transform_box_table[3][3] = WINOGRAD_TABLE(transform_box);
+static const winograd_box_function read_box_table[3][3] = WINOGRAD_TABLE(read_box);
 static const winograd_box_function gradient_box_table[3][3] = WINOGRAD_TABLE(gradient_box);
 static const winograd_result_function transform_back_table[3][3] = WINOGRAD_TABLE(transform_back);
+static const winograd_result_function count_back_table[3][3] = WINOGRAD_TABLE(count_back);
 
 /// Tiles of 1, 2 and 4 as indices 0, 1 and 2.
 static int winograd_index(int tile) { return tile / 2; }
@@ -312,6 +366,9 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
                                  plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS)) +
                          plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) + 64;
+  plan->output_cut = SIMD_WIDTH;
+  // A block and an instance that overlap share a record: number them along the way, one of both steps on each time.
+  if (pass == CK_CONVOLUTION_FORWARD) plan->statistics_records = blocks + shape->batch;
   return 1;
 }
 
@@ -388,13 +445,13 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
   }
 }
 
-/// Transforms the boxes of tiles `first` ..< `first + count` of a tensor along x and y.
-static void transform_boxes(const ck_convolution_plan *plan, const float *tensor, const int size[3], int channels,
-    ptrdiff_t first, int count, const int origin[3], int gradient, float *points, ptrdiff_t chunk) {
-  const ptrdiff_t pixel = channels, row = pixel * size[2], plane = row * size[1];
-  const winograd_box_function transform =
-      (gradient ? gradient_box_table : transform_box_table)[winograd_index(plan->tile[1])][winograd_index(plan->tile[2])];
+/// Transforms the boxes of tiles `first` ..< `first + count` of a tensor along x and y; `channels` of all sources.
+static void transform_boxes(const ck_convolution_plan *plan, const ck_convolution_source *sources, int source_count,
+    const int size[3], int channels, ptrdiff_t first, int count, const int origin[3], int gradient, float *points,
+    ptrdiff_t chunk) {
+  const int index_y = winograd_index(plan->tile[1]), index_x = winograd_index(plan->tile[2]);
   const int padded = packed_channels(channels);
+  const int planes = gradient ? plan->tile[0] : plan->points[0];
   for (int t = 0; t < count; ++t) {
     ptrdiff_t rest = first + t;
     int corner[3];
@@ -402,24 +459,43 @@ static void transform_boxes(const ck_convolution_plan *plan, const float *tensor
       corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * plan->tile[a];
       rest /= plan->tiles[a];
     }
-    winograd_box box = {
-        .pixels = tensor + rest * size[0] * plane + corner[0] * plane + corner[1] * row + corner[2] * pixel,
-        .plane = plane, .row = row, .pixel = pixel, .channels = channels, .target = points + (ptrdiff_t)t * padded,
-        .chunk = chunk};
-    int careful = channels != padded;
+    winograd_box box = {.target = points + (ptrdiff_t)t * padded, .chunk = chunk};
+    int outside = 0;
     for (int a = 0; a < 3; ++a) {
       const int samples = gradient ? plan->tile[a] : plan->points[a];
       box.low[a] = ck_maximum(0, -corner[a]);
       box.high[a] = ck_minimum(samples, size[a] - corner[a]);
-      if (box.low[a] > 0 || box.high[a] < samples) careful = 1;
+      if (box.low[a] > 0 || box.high[a] < samples) outside = 1;
     }
-    transform(&box, gradient ? plan->tile[0] : plan->points[0], careful);
+    // In order: the padding after a source's channels is where the next one's begin.
+    for (const ck_convolution_source *source = sources; source < sources + source_count; ++source) {
+      box.channels = source->channels;
+      box.pixel = source->channels;
+      box.row = box.pixel * size[2];
+      box.plane = box.row * size[1];
+      box.pixels =
+          source->values + (rest * size[0] + corner[0]) * box.plane + corner[1] * box.row + corner[2] * box.pixel;
+      const int careful = outside || source->channels % SIMD_WIDTH != 0;
+      if (source->terms) {
+        box.terms = source->terms + rest * source->channels;
+        box.term = (ptrdiff_t)plan->shape.batch * source->channels;
+        box.slope = source->slope;
+        read_box_table[index_y][index_x](&box, planes, careful);
+      } else if (gradient) {
+        gradient_box_table[index_y][index_x](&box, planes, careful);
+      } else {
+        transform_box_table[index_y][index_x](&box, planes, careful);
+      }
+      box.target += source->channels;
+    }
   }
 }
 
 /// Fetches into the level-2 cache what tiles from `first` on will read: share `part` of `parts`.
-static void prefetch_boxes(const ck_convolution_plan *plan, const float *tensor, const int size[3], int channels,
+static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution_source *source, const int size[3],
     ptrdiff_t first, int count, const int origin[3], int gradient, int part, int parts) {
+  const float *const tensor = source->values;
+  const int channels = source->channels;
   const int *points = gradient ? plan->tile : plan->points;
   const int rows = points[0] * points[1];
   const int r0 = part * rows / parts, r1 = (part + 1) * rows / parts;
@@ -447,8 +523,8 @@ static void prefetch_boxes(const ck_convolution_plan *plan, const float *tensor,
 
 /// One block of tiles; `next_count` tiles of the next one are fetched ahead.
 static void run_winograd_block(
-    const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
-    float *scratch, int split, ptrdiff_t first, int next_count) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+    const ck_convolution_output *output, float *scratch, int split, ptrdiff_t first, int next_count) {
   const int *points = plan->points, *tile = plan->tile, *size = plan->destination_size;
   const int tiles = plan->block_tiles;
   const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
@@ -465,13 +541,16 @@ static void run_winograd_block(
   float *const sums = values + points[0] * chunk;
 
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
-  transform_boxes(plan, source, plan->source_size, sources, first, count, origin, 0, planes, chunk);
+  transform_boxes(
+      plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, chunk);
 
   const ptrdiff_t plane_stride = flat * chunk;
   for (int p = 0; p < flat; ++p) {
     const float *here = planes + p * chunk;
     const float *factor = here;
-    prefetch_boxes(plan, source, plan->source_size, sources, first + tiles, next_count, origin, 0, p, flat);
+    for (int s = 0; s < input->count; ++s) {
+      prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
+    }
     if (tile[0] == 4) {
       transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 4, 0);
       factor = values;
@@ -498,9 +577,10 @@ static void run_winograd_block(
     }
   }
 
-  const winograd_result_function back = transform_back_table[winograd_index(tile[1])][winograd_index(tile[2])];
-  const ptrdiff_t pixel = plan->destination_stride, row = pixel * size[2], plane = row * size[1];
-  const int streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0;
+  const winograd_result_function back =
+      (output->statistics ? count_back_table : transform_back_table)[winograd_index(tile[1])][winograd_index(tile[2])];
+  ptrdiff_t instance = -1;
+  float *record = 0, counted = 0;
   for (int t = 0; t < count; ++t) {
     ptrdiff_t rest = first + t;
     int corner[3];
@@ -508,30 +588,47 @@ static void run_winograd_block(
       corner[a] = (int)(rest % plan->tiles[a]) * tile[a];
       rest /= plan->tiles[a];
     }
-    float *const pixels =
-        destination + (rest * size[0] + corner[0]) * plane + corner[1] * row + corner[2] * pixel;
     winograd_result result = {
-        .chunk = result_chunk, .plane = plane, .row = row, .pixel = pixel,
-        .planes = ck_minimum(tile[0], size[0] - corner[0]), .rows = ck_minimum(tile[1], size[1] - corner[1]),
-        .columns = ck_minimum(tile[2], size[2] - corner[2])};
+        .chunk = result_chunk, .planes = ck_minimum(tile[0], size[0] - corner[0]),
+        .rows = ck_minimum(tile[1], size[1] - corner[1]), .columns = ck_minimum(tile[2], size[2] - corner[2])};
+    if (output->statistics) {
+      if (rest != instance) {
+        if (record && split == 0) record[0] = counted;
+        record = output->statistics + (first / tiles + rest) * plan->statistics_floats;
+        instance = rest;
+        counted = 0;
+        result.starts = 1;
+      }
+      result.moment_stride = packed_channels(destinations);
+      counted += (float)(result.planes * result.rows * result.columns);
+    }
     const int partial = result.rows < tile[1] || result.columns < tile[2];
     for (int block = b0; block < b1; ++block) {
       const int vectors = block_vectors(destinations, block);
       for (int v = 0; v < vectors; ++v) {
         const int channel = block * TILE_CHANNELS + v * SIMD_WIDTH;
+        int stride, first_channel;
+        float *const destination = output_of(output, channel, &stride, &first_channel);
+        result.pixel = stride;
+        result.row = result.pixel * size[2];
+        result.plane = result.row * size[1];
         result.lanes = ck_minimum(SIMD_WIDTH, destinations - channel);
         result.bias = bias ? simd_load_lanes(bias + channel, result.lanes) : simd_broadcast(0);
         result.points = results + (ptrdiff_t)block * tile[0] * flat * result_chunk + (t * vectors + v) * SIMD_WIDTH;
-        result.pixels = pixels + channel;
+        result.pixels = destination + (rest * size[0] + corner[0]) * result.plane + corner[1] * result.row +
+                        corner[2] * result.pixel + first_channel;
+        if (record) result.moments = record + 16 + channel;
+        const int streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0;
         back(&result, partial || result.lanes < SIMD_WIDTH, streams);
       }
     }
   }
+  if (record && split == 0) record[0] = counted;
 }
 
 static void run_winograd(
-    const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias, float *destination,
-    float *scratch, int task) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+    const ck_convolution_output *output, float *scratch, int task) {
   const int split = task % plan->channel_splits;
   const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
   ptrdiff_t first = (ptrdiff_t)(task / plan->channel_splits) * plan->task_blocks * plan->block_tiles;
@@ -539,6 +636,6 @@ static void run_winograd(
     ptrdiff_t next = all_tiles - first - plan->block_tiles;
     if (next > plan->block_tiles) next = plan->block_tiles;
     if (next < 0 || block + 1 == plan->task_blocks) next = 0;
-    run_winograd_block(plan, source, packed, bias, destination, scratch, split, first, (int)next);
+    run_winograd_block(plan, input, packed, bias, output, scratch, split, first, (int)next);
   }
 }

@@ -35,8 +35,8 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
 }
 
 static void accumulate_winograd(
-    const ck_convolution_plan *plan, const float *input, const float *output_gradient, float *partials, float *scratch,
-    int task) {
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
+    float *partials, float *scratch, int task) {
   const int *points = plan->points, *tile = plan->tile;
   const int part = task % plan->channel_splits, split = task / plan->channel_splits;
   const int tiles = plan->block_tiles;
@@ -65,16 +65,19 @@ static void accumulate_winograd(
     const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
     const ptrdiff_t rest = at + 1 < last_block ? all_tiles - first - tiles : 0;
     const int next_count = (int)(rest < tiles ? rest : tiles);
-    transform_boxes(plan, input, plan->source_size, sources, first, count, origin, 0, planes, chunk);
     transform_boxes(
-        plan, output_gradient, plan->destination_size, destinations, first, count, no_origin, 1, gradient_planes,
+        plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, chunk);
+    transform_boxes(
+        plan, output_gradient, 1, plan->destination_size, destinations, first, count, no_origin, 1, gradient_planes,
         gradient_chunk);
     for (int p = 0; p < flat; ++p) {
       const float *here = planes + p * chunk, *gradient_here = gradient_planes + p * gradient_chunk;
       if (next_count > 0) {
-        prefetch_boxes(plan, input, plan->source_size, sources, first + tiles, next_count, origin, 0, p, flat);
-        prefetch_boxes(plan, output_gradient, plan->destination_size, destinations, first + tiles, next_count,
-            no_origin, 1, p, flat);
+        for (int s = 0; s < input->count; ++s) {
+          prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
+        }
+        prefetch_boxes(
+            plan, output_gradient, plan->destination_size, first + tiles, next_count, no_origin, 1, p, flat);
       }
       if (tile[0] == 4) {
         transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 4, 0);

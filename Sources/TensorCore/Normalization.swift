@@ -64,27 +64,43 @@ func normalizationStatistics(
     }
     context.pool.run(tasks: layout.instances) { instance in
       for channel in 0..<channels {
-        var (total, mean, squares) = (0.0, 0.0, 0.0)
+        var joined = JoinedMoments()
         for task in instance * layout.parts..<(instance + 1) * layout.parts {
           let part = layout.part(task)
-          let rows = Double(part.rows)
           let own = partials + task * 2 * channels + channel
-          let sum = Double(own[0])
-          let partMean = Double(x[part.offset + channel]) + sum / rows
-          let partSquares = max(0, Double(own[channels]) - sum * sum / rows)
-          let difference = partMean - mean
-          let joined = total + rows
-          squares += partSquares + difference * difference * total * rows / joined
-          mean += difference * rows / joined
-          total = joined
+          joined.join(
+            count: Double(part.rows), shift: Double(x[part.offset + channel]), sum: Double(own[0]),
+            squares: Double(own[channels]))
         }
-        let index = instance * channels + channel
-        let rounded = Float(mean)
-        result[index] = rounded
-        result[count + index] = Float(mean - Double(rounded))
-        result[2 * count + index] = Float(squares / total)
+        joined.store(at: instance * channels + channel, of: count, into: result)
       }
     }
+  }
+}
+
+/// Mean and squared deviations of values that arrive in parts, in double precision.
+struct JoinedMoments {
+  private var count = 0.0
+  private var mean = 0.0
+  private var squares = 0.0
+
+  /// Joins a part: its size, and the sum and the sum of squares of its values' differences from `shift`.
+  mutating func join(count partCount: Double, shift: Double, sum: Double, squares partSum: Double) {
+    let partMean = shift + sum / partCount
+    let partSquares = max(0, partSum - sum * sum / partCount)
+    let difference = partMean - mean
+    let joined = count + partCount
+    squares += partSquares + difference * difference * count * partCount / joined
+    mean += difference * partCount / joined
+    count = joined
+  }
+
+  /// Writes mean, what rounding lost of it, and biased variance to place `index` of three arrays of `total`.
+  func store(at index: Int, of total: Int, into result: UnsafeMutablePointer<Float>) {
+    let rounded = Float(mean)
+    result[index] = rounded
+    result[total + index] = Float(mean - Double(rounded))
+    result[2 * total + index] = Float(squares / count)
   }
 }
 
@@ -99,13 +115,12 @@ func withNormalizationTerms<Result>(
     let (scale, offset, inverse, normalized) = (memory, memory + count, memory + 2 * count, memory + 3 * count)
     for index in 0..<count {
       let channel = index % layout.channels
-      let factor = 1 / (Double(statistics.variance[index]) + Double(epsilon)).squareRoot()
-      let product = factor * Double(weight[channel])
-      let lost = Double(statistics.lost[index])
-      inverse[index] = Float(factor)
-      normalized[index] = Float(-lost * factor)
-      scale[index] = Float(product)
-      offset[index] = Float(Double(bias[channel]) - lost * product)
+      let term = NormalizationTerm(
+        statistics, index, weight: weight[channel], bias: bias[channel], epsilon: epsilon)
+      inverse[index] = Float(term.inverseDeviation)
+      normalized[index] = Float(-term.lost * term.inverseDeviation)
+      scale[index] = Float(term.scale)
+      offset[index] = Float(term.offset)
     }
     return body { instance in
       let at = instance * layout.channels

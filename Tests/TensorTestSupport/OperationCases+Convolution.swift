@@ -1,7 +1,8 @@
 import TensorCore
 
 extension OperationCase {
-  private struct Setting {
+  /// A convolution of a case, and its products one by one.
+  struct Setting {
     var input: Shape
     var weight: Shape
     var geometry: ConvolutionGeometry

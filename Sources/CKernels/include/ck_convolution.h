@@ -47,6 +47,37 @@ typedef enum ck_convolution_algorithm {
   CK_CONVOLUTION_WINOGRAD4 = 4,
 } ck_convolution_algorithm;
 
+/// One tensor that a convolution reads. Several count as concatenated along the channels.
+typedef struct ck_convolution_source {
+  const float *values;
+  int channels;
+  /// Mean, scale and offset of every instance and channel, [3, N, channels], or null. With them, what is read is
+  /// leaky((x - mean) * scale + offset): a normalisation and an activation that are never written to memory.
+  const float *terms;
+  /// The leaky rectifier's slope for negative values, in 0 ... 1; 1 leaves them as they are.
+  float slope;
+} ck_convolution_source;
+
+#define CK_CONVOLUTION_SOURCES 2
+
+/// What a pass reads: up to CK_CONVOLUTION_SOURCES tensors of the same extents.
+typedef struct ck_convolution_input {
+  int count;
+  ck_convolution_source sources[CK_CONVOLUTION_SOURCES];
+} ck_convolution_input;
+
+/// What a pass writes: up to CK_CONVOLUTION_SOURCES tensors that together are the result, cut along the channels at
+/// multiples of `plan->output_cut`.
+typedef struct ck_convolution_output {
+  int count;
+  float *values[CK_CONVOLUTION_SOURCES];
+  int channels[CK_CONVOLUTION_SOURCES];
+  /// `plan->statistics_records` records of `plan->statistics_floats` floats for the moments of the result, or null. A
+  /// record holds how many values it counts (one float, 16 reserved; the caller sets it to 0 before), and for every
+  /// channel a value near the mean, the sum of the differences from it and the sum of their squares.
+  float *statistics;
+} ck_convolution_output;
+
 /// How one pass over one shape is cut. Only the fields of the first group are for callers.
 typedef struct ck_convolution_plan {
   /// The algorithm that will run; never CK_CONVOLUTION_AUTO.
@@ -60,6 +91,11 @@ typedef struct ck_convolution_plan {
   /// Floats of the partial sums that `accumulate` fills and `reduce` adds (weight gradient), and its tasks.
   ptrdiff_t partial_floats;
   int reduce_tasks;
+  /// Records of moments that `run` can fill and the floats of one; 0 where it can't (several groups, phases).
+  int statistics_records;
+  ptrdiff_t statistics_floats;
+  /// Where a result may be cut into several tensors: at multiples of this many channels.
+  int output_cut;
 
   ck_convolution_shape shape;
   ck_convolution_pass pass;
@@ -88,20 +124,23 @@ typedef struct ck_convolution_plan {
 /// The kernels of one instruction set. Buffers have no alignment requirement beyond that of float, but run faster
 /// when aligned to 64 bytes.
 typedef struct ck_convolution_kernels {
+  /// `is_plain`: the source is one tensor, read as it is.
   void (*plan)(
-      const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm,
+      const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
       ck_convolution_plan *plan);
   /// Task `task` of `plan->pack_tasks`: fills its part of `packed` (forward and input gradient).
   void (*pack)(const ck_convolution_plan *plan, const float *weights, float *packed, int task);
   /// Task `task` of `plan->tasks`: forward reads x and writes y, the input gradient reads the gradient of y and
   /// writes that of x. `bias` has one value for each channel that is written, or is null.
   void (*run)(
-      const ck_convolution_plan *plan, const float *source, const float *packed, const float *bias,
-      float *destination, float *scratch, int task);
+      const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+      const ck_convolution_output *output, float *scratch, int task);
+  /// The records of moments that belong to an instance: first ..< last.
+  void (*statistics_range)(const ck_convolution_plan *plan, int instance, int *first, int *last);
   /// Task `task` of `plan->tasks`: fills its part of `partials` (weight gradient).
   void (*accumulate)(
-      const ck_convolution_plan *plan, const float *input, const float *output_gradient, float *partials,
-      float *scratch, int task);
+      const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
+      float *partials, float *scratch, int task);
   /// Task `task` of `plan->reduce_tasks`, after all of `accumulate`: adds partial sums in a fixed order.
   void (*reduce)(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task);
   /// Adds up `pixels` contiguous pixels, channel by channel, into `sums`.

@@ -33,12 +33,13 @@ public final class CompiledForward: Sendable {
       options: options
     ) { arguments in
       let parameters = ParameterSet(layout: layout, values: Array(arguments.dropFirst()))
+      // Layers one by one: fusing them is the passes' work.
       let outputs: [Tensor]
       switch part {
-      case .logits: outputs = [network.predict(arguments[0], parameters)]
-      case .features: outputs = [network.predictFeatures(arguments[0], parameters)]
+      case .logits: outputs = [network.predict(arguments[0], parameters, fuses: false)]
+      case .features: outputs = [network.predictFeatures(arguments[0], parameters, fuses: false)]
       case .allHeads:
-        var context = ForwardContext.evaluation(parameters)
+        var context = ForwardContext.evaluation(parameters, fuses: false)
         outputs = network(arguments[0], &context, deepSupervision: true)
       }
       return FunctionResult(outputs: outputs, updates: [:], note: ())

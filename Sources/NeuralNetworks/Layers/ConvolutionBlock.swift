@@ -28,12 +28,21 @@ public struct ConvolutionBlock: Module {
     layout.alias(everythingUnder: name + ".norm.", as: name + ".all_modules.\(normPosition).")
   }
 
-  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
-    var result = convolution(consume input, &context)
+  public func callAsFunction(_ input: consuming Features, _ context: inout ForwardContext) -> Features {
+    let slope = activation?.negativeSlope ?? 1
+    if context.fuses, context.mode == .evaluation, !isActivationFirst, (0...1).contains(slope),
+      let normalization, let epsilon = normalization.instanceEpsilon
+    {
+      let outputs = convolution.fused(consume input, givesStatistics: true, context)
+      let (scale, offset) = normalization.scaleAndOffset(context)
+      let terms = NormalizationTerms(epsilon: epsilon)(outputs[1], scale, offset)
+      return Features(outputs[0], terms: terms, negativeSlope: slope)
+    }
+    var result = convolution(consume input, &context).tensor
     if let dropout { result = dropout(consume result, &context) }
-    guard let normalization else { return activation?(result) ?? result }
-    if isActivationFirst { return normalization(activation?(result) ?? result, &context) }
-    return normalization.normalize(consume result, negativeSlope: activation?.negativeSlope, &context)
+    guard let normalization else { return Features(activation?(result) ?? result) }
+    if isActivationFirst { return Features(normalization(activation?(result) ?? result, &context)) }
+    return Features(normalization.normalize(consume result, negativeSlope: activation?.negativeSlope, &context))
   }
 }
 
@@ -66,7 +75,7 @@ public struct StackedConvolutionBlocks: Module {
     }
   }
 
-  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
+  public func callAsFunction(_ input: consuming Features, _ context: inout ForwardContext) -> Features {
     var current = consume input
     for block in blocks { current = block(consume current, &context) }
     return current

@@ -27,8 +27,16 @@ public struct ConvolutionLayer: Module {
     bias = hasBias ? layout.add(name + ".bias", [outputFeatures], .constant(0)) : nil
   }
 
-  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
-    input.convolved(with: context[weight], bias: bias.map { context[$0] }, geometry)
+  public func callAsFunction(_ input: consuming Features, _ context: inout ForwardContext) -> Features {
+    if context.fuses && !input.isPlain { return Features(fused(input, givesStatistics: false, context)[0]) }
+    return Features(input.tensor.convolved(with: context[weight], bias: bias.map { context[$0] }, geometry))
+  }
+
+  /// The convolution of features that are normalised while they are read, and the statistics of the result.
+  func fused(_ input: consuming Features, givesStatistics: Bool, _ context: ForwardContext) -> [Tensor] {
+    let operation = FusedConvolution(
+      geometry, sources: input.sources, hasBias: bias != nil, givesStatistics: givesStatistics)
+    return operation.apply(input.inputs + [context[weight]] + (bias.map { [context[$0]] } ?? []))
   }
 }
 
@@ -55,8 +63,13 @@ public struct UpsamplingLayer: Module {
     bias = hasBias ? layout.add(name + ".bias", [outputFeatures], .constant(0)) : nil
   }
 
-  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
-    input.upsampled(with: context[weight], bias: bias.map { context[$0] }, stride: stride)
+  public func callAsFunction(_ input: consuming Features, _ context: inout ForwardContext) -> Features {
+    let bias = bias.map { context[$0] }
+    if context.fuses && !input.isPlain && input.parts.count == 1 {
+      let operation = FusedTransposedConvolution(TransposedConvolution(stride: stride), source: input.sources[0])
+      return Features(operation.apply(input.inputs + [context[weight]] + (bias.map { [$0] } ?? []))[0])
+    }
+    return Features(input.tensor.upsampled(with: context[weight], bias: bias, stride: stride))
   }
 }
 

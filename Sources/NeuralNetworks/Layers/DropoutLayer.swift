@@ -1,7 +1,7 @@
 import TensorCore
 
 /// Multiplies elements or whole channels of a sample by 0 or `1 / (1 - p)` in training. Always out of place.
-public struct DropoutLayer: Module {
+public struct DropoutLayer: Sendable {
   /// PyTorch's module name.
   public let name: String
   public let dropout: UNetArchitecture.Dropout

@@ -1,7 +1,7 @@
 import TensorCore
 
 /// Instance or batch normalization over the spatial axes, per channel.
-public struct NormalizationLayer: Module {
+public struct NormalizationLayer: Sendable {
   private struct RunningStatistics: Sendable {
     let mean: ParameterReference
     let variance: ParameterReference
@@ -9,12 +9,14 @@ public struct NormalizationLayer: Module {
   }
 
   public let kind: UNetArchitecture.Normalization
+  private let features: Int
   let weight: ParameterReference?
   let bias: ParameterReference?
   private let running: RunningStatistics?
 
   init(_ name: String, _ kind: UNetArchitecture.Normalization, features: Int, layout: inout ParameterLayout) {
     self.kind = kind
+    self.features = features
     let isAffine: Bool
     var tracks = false
     switch kind {
@@ -39,11 +41,23 @@ public struct NormalizationLayer: Module {
     normalize(consume input, negativeSlope: nil, &context)
   }
 
+  /// What is added to the variance, where every instance is normalized by itself.
+  var instanceEpsilon: Float? {
+    guard case .instance(let epsilon, _) = kind else { return nil }
+    return epsilon
+  }
+
+  /// Weight and bias, or what they are where there are none.
+  func scaleAndOffset(_ context: ForwardContext) -> (scale: Tensor, offset: Tensor) {
+    (
+      weight.map { context[$0] } ?? Tensor(repeating: 1, shape: [features]),
+      bias.map { context[$0] } ?? Tensor(zeros: [features])
+    )
+  }
+
   /// Normalizes and, with a slope, applies leaky ReLU in the same pass.
   func normalize(_ input: consuming Tensor, negativeSlope: Float?, _ context: inout ForwardContext) -> Tensor {
-    let features = input.shape.channels
-    let scale = weight.map { context[$0] } ?? Tensor(repeating: 1, shape: [features])
-    let offset = bias.map { context[$0] } ?? Tensor(zeros: [features])
+    let (scale, offset) = scaleAndOffset(context)
     switch kind {
     case .instance(let epsilon, _):
       guard let negativeSlope else {

@@ -59,16 +59,18 @@ public struct ResidualBlock: Module {
         layout: &layout)
   }
 
-  public func callAsFunction(_ input: consuming Tensor, _ context: inout ForwardContext) -> Tensor {
+  public func callAsFunction(_ input: consuming Features, _ context: inout ForwardContext) -> Features {
     var skip = copy input
     if let poolingSize {
-      skip = skip.averagePooled(
-        PoolingWindow(kernel: poolingSize, stride: poolingSize, padding: poolingSize.map { _ in 0 }))
+      skip = Features(
+        skip.tensor.averagePooled(
+          PoolingWindow(kernel: poolingSize, stride: poolingSize, padding: poolingSize.map { _ in 0 })))
     }
     if let projection { skip = projection(consume skip, &context) }
-    var result = consume input
-    for block in main { result = block(consume result, &context) }
-    result.accumulate(skip)
-    return activation?(result) ?? result
+    var features = consume input
+    for block in main { features = block(consume features, &context) }
+    var result = (consume features).tensor
+    result.accumulate((consume skip).tensor)
+    return Features(activation?(result) ?? result)
   }
 }

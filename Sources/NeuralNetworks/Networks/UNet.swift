@@ -43,34 +43,36 @@ public struct UNet: Sendable {
   ) -> [Tensor] {
     checkInput(input)
     return decoder(
-      encoder(input, &context), &context, deepSupervision: deepSupervision ?? architecture.deepSupervision)
+      encoder(Features(input), &context), &context, deepSupervision: deepSupervision ?? architecture.deepSupervision)
   }
 
   /// The logits at the input's resolution, evaluated.
-  public func predict(_ input: Tensor, _ parameters: ParameterSet) -> Tensor {
-    var context = ForwardContext.evaluation(parameters)
+  ///
+  /// - Parameter fuses: see ``ForwardContext``.
+  public func predict(_ input: Tensor, _ parameters: ParameterSet, fuses: Bool = true) -> Tensor {
+    var context = ForwardContext.evaluation(parameters, fuses: fuses)
     return self(input, &context, deepSupervision: false)[0]
   }
 
   /// What ``predictHead(_:_:)`` turns into logits, evaluated: many classes need far more memory than their features, so
   /// large inputs may take the head in parts.
-  package func predictFeatures(_ input: Tensor, _ parameters: ParameterSet) -> Tensor {
+  package func predictFeatures(_ input: Tensor, _ parameters: ParameterSet, fuses: Bool = true) -> Tensor {
     checkInput(input)
-    var context = ForwardContext.evaluation(parameters)
-    let skips = encoder(input, &context)
-    return decoder.features(skips, &context) { _, _, _ in }
+    var context = ForwardContext.evaluation(parameters, fuses: fuses)
+    let skips = encoder(Features(input), &context)
+    return decoder.features(skips, &context) { _, _, _ in }.tensor
   }
 
   /// The logits of features, for any part of the voxels.
   package func predictHead(_ features: Tensor, _ parameters: ParameterSet) -> Tensor {
     var context = ForwardContext.evaluation(parameters)
-    return decoder.heads[decoder.heads.count - 1](features, &context)
+    return decoder.heads[decoder.heads.count - 1](Features(features), &context).tensor
   }
 
   /// The output of every encoder stage, finest first.
   package func encode(_ input: Tensor, _ context: inout ForwardContext) -> [Tensor] {
     checkInput(input)
-    return encoder(input, &context)
+    return encoder(Features(input), &context).map(\.tensor)
   }
 
   private func checkInput(_ input: Tensor) {
@@ -127,10 +129,10 @@ struct UNetEncoder: Sendable {
     }
   }
 
-  func callAsFunction(_ input: Tensor, _ context: inout ForwardContext) -> [Tensor] {
+  func callAsFunction(_ input: Features, _ context: inout ForwardContext) -> [Features] {
     var current = input
     if let stem { current = stem(consume current, &context) }
-    var skips: [Tensor] = []
+    var skips: [Features] = []
     for stage in stages {
       for block in stage { current = block(consume current, &context) }
       skips.append(current)
@@ -169,27 +171,27 @@ struct UNetDecoder: Sendable {
   }
 
   func callAsFunction(
-    _ skips: consuming [Tensor], _ context: inout ForwardContext, deepSupervision: Bool
+    _ skips: consuming [Features], _ context: inout ForwardContext, deepSupervision: Bool
   ) -> [Tensor] {
     var logits: [Tensor] = []
     let finest = features(skips, &context) { index, features, context in
-      if deepSupervision && index < heads.count - 1 { logits.append(heads[index](features, &context)) }
+      if deepSupervision && index < heads.count - 1 { logits.append(heads[index](features, &context).tensor) }
     }
-    logits.append(heads[heads.count - 1](finest, &context))
+    logits.append(heads[heads.count - 1](finest, &context).tensor)
     return logits.reversed()
   }
 
   /// What the finest head gets; `body` sees the features of every stage, coarsest first.
   func features(
-    _ skips: consuming [Tensor], _ context: inout ForwardContext,
-    _ body: (_ index: Int, _ features: Tensor, _ context: inout ForwardContext) -> Void
-  ) -> Tensor {
+    _ skips: consuming [Features], _ context: inout ForwardContext,
+    _ body: (_ index: Int, _ features: Features, _ context: inout ForwardContext) -> Void
+  ) -> Features {
     var skips = skips
     var current = skips.removeLast()
     for index in stages.indices {
       current = upsamplings[index](consume current, &context)
       // The skip goes as soon as it is joined, so that evaluation holds no more than it needs.
-      current = Tensor.concatenated([current, skips.removeLast()], axis: current.rank - 1)
+      current = (consume current).joined(with: skips.removeLast(), isWrittenOut: !context.fuses)
       current = stages[index](consume current, &context)
       body(index, current, &context)
     }

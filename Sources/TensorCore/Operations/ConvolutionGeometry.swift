@@ -112,14 +112,6 @@ public struct ConvolutionGeometry: Hashable, Sendable {
       kernel: three(Array(weight.extents[2...]), filling: 1), stride: three(stride, filling: 1),
       padding_lower: three(paddingLower, filling: 0), dilation: three(dilation, filling: 1))
   }
-
-  func plan(
-    _ shape: ck_convolution_shape, _ pass: ck_convolution_pass, _ kernels: ck_convolution_kernels
-  ) -> ck_convolution_plan {
-    var plan = ck_convolution_plan()
-    withUnsafePointer(to: shape) { kernels.plan($0, pass, (algorithm ?? .configured).kernelValue, &plan) }
-    return plan
-  }
 }
 
 /// The ways to compute a convolution; `nnUNet_conv_algorithm` forces one where it applies.
@@ -142,30 +134,6 @@ package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
     case .direct: CK_CONVOLUTION_DIRECT
     case .winograd2: CK_CONVOLUTION_WINOGRAD2
     case .winograd4: CK_CONVOLUTION_WINOGRAD4
-    }
-  }
-}
-
-extension EvaluationContext {
-  /// Runs a forward or input-gradient plan: packs the weights, then fills the destination.
-  func runConvolution(
-    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, source: TensorView, weight: TensorView,
-    bias: TensorView?, destination: MutableTensorView
-  ) {
-    let (source, weight, bias, destination) = (source.floats, weight.floats, bias?.floats, destination.floats)
-    withScratch(byteCount: plan.packed_floats * MemoryLayout<Float>.stride) { packed in
-      let packed = packed.assumingMemoryBound(to: Float.self)
-      pool.run(tasks: Int(plan.pack_tasks)) { task in
-        withUnsafePointer(to: plan) { kernels.pack($0, weight, packed, Int32(task)) }
-      }
-      pool.run(tasks: Int(plan.tasks)) { task in
-        withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
-          withUnsafePointer(to: plan) {
-            kernels.run(
-              $0, source, packed, bias, destination, scratch.assumingMemoryBound(to: Float.self), Int32(task))
-          }
-        }
-      }
     }
   }
 }

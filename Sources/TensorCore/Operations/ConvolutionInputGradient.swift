@@ -34,8 +34,8 @@ public struct ConvolutionInputGradient: ShapeBoundOperation {
     let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shape = geometry.kernelShape(input: outputs[0].shape, output: inputs[0].shape, weight: inputs[1].shape)
     context.runConvolution(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, kernels), source: inputs[0], weight: inputs[1],
-      bias: nil, destination: outputs[0])
+      kernels, geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, kernels), input: [.plain].kernelInput(inputs),
+      weight: inputs[1], bias: nil, destinations: outputs)
   }
 
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [0, 1]) }

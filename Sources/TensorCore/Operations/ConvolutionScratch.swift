@@ -4,7 +4,8 @@ import CKernels
 
 extension ck_convolution_plan {
   func scratchByteCount(threads: Int) -> Int {
-    let floats = [packed_floats, partial_floats] + [Int](repeating: scratch_floats, count: threads)
+    let statistics = Int(statistics_records) * statistics_floats
+    let floats = [packed_floats, partial_floats, statistics] + [Int](repeating: scratch_floats, count: threads)
     return floats.reduce(0) { $0 + StoragePool.capacity(for: max($1, 16) * MemoryLayout<Float>.stride) }
   }
 }
@@ -12,10 +13,11 @@ extension ck_convolution_plan {
 extension ConvolutionGeometry {
   /// The scratch of a pass over the convolution from `input` to `output`, both `[N, axes..., C]`.
   func scratchByteCount(
-    input: Shape, output: Shape, weight: Shape, _ pass: ck_convolution_pass, in context: EvaluationContext
+    input: Shape, output: Shape, weight: Shape, _ pass: ck_convolution_pass, isPlain: Bool = true,
+    in context: EvaluationContext
   ) -> Int {
     let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
-    return plan(kernelShape(input: input, output: output, weight: weight), pass, kernels)
+    return plan(kernelShape(input: input, output: output, weight: weight), pass, isPlain: isPlain, kernels)
       .scratchByteCount(threads: context.pool.threadCount)
   }
 }
@@ -45,5 +47,40 @@ extension ConvolutionWeightGradient {
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
     geometry.scratchByteCount(
       input: inputs[0], output: inputs[1], weight: shapes(of: inputs)[0], CK_CONVOLUTION_WEIGHT_GRADIENT, in: context)
+  }
+}
+
+extension FusedConvolution {
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    geometry.scratchByteCount(
+      input: sources.shape(of: inputs, of: Self.name), output: shapes(of: inputs)[0],
+      weight: inputs[sources.inputCount], CK_CONVOLUTION_FORWARD, isPlain: sources.isPlain, in: context)
+  }
+}
+
+extension FusedTransposedConvolution {
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    composed.geometry.scratchByteCount(
+      input: shapes(of: inputs)[0], output: inputs[0], weight: inputs[source.inputCount],
+      CK_CONVOLUTION_INPUT_GRADIENT, isPlain: source == .plain, in: context)
+  }
+}
+
+extension FusedConvolutionWeightGradient {
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    geometry.scratchByteCount(
+      input: sources.shape(of: inputs, of: Self.name), output: inputs[sources.inputCount], weight: shapes(of: inputs)[0],
+      CK_CONVOLUTION_WEIGHT_GRADIENT, isPlain: sources.isPlain, in: context)
+  }
+}
+
+extension SplitConvolutionInputGradient {
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    let parts = shapes(of: inputs)
+    let whole = Shape(parts[0].extents.dropLast() + [channels.reduce(0, +)])
+    let joined = StoragePool.capacity(for: whole.count * MemoryLayout<Float>.stride)
+    return joined
+      + geometry.scratchByteCount(
+        input: whole, output: inputs[0], weight: inputs[1], CK_CONVOLUTION_INPUT_GRADIENT, in: context)
   }
 }

@@ -33,22 +33,9 @@ public struct ConvolutionWeightGradient: Operation {
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shape = geometry.kernelShape(input: inputs[0].shape, output: inputs[1].shape, weight: outputs[0].shape)
-    let plan = geometry.plan(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, kernels)
-    let (input, gradient, result) = (inputs[0].floats, inputs[1].floats, outputs[0].floats)
-    context.withScratch(byteCount: plan.partial_floats * MemoryLayout<Float>.stride) { partials in
-      let partials = partials.assumingMemoryBound(to: Float.self)
-      context.pool.run(tasks: Int(plan.tasks)) { task in
-        context.withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
-          withUnsafePointer(to: plan) {
-            kernels.accumulate(
-              $0, input, gradient, partials, scratch.assumingMemoryBound(to: Float.self), Int32(task))
-          }
-        }
-      }
-      context.pool.run(tasks: Int(plan.reduce_tasks)) { task in
-        withUnsafePointer(to: plan) { kernels.reduce($0, partials, result, Int32(task)) }
-      }
-    }
+    context.runWeightGradient(
+      kernels, geometry.plan(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, kernels), input: [.plain].kernelInput(inputs),
+      outputGradient: ConvolutionSource.plain.kernelSource([inputs[1]]), result: outputs[0])
   }
 
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [0, 1]) }

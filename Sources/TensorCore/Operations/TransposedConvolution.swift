@@ -60,8 +60,8 @@ public struct TransposedConvolution: Operation {
     let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shape = geometry.kernelShape(input: outputs[0].shape, output: inputs[0].shape, weight: inputs[1].shape)
     context.runConvolution(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, kernels), source: inputs[0], weight: inputs[1],
-      bias: inputs.count > 2 ? inputs[2] : nil, destination: outputs[0])
+      kernels, geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, kernels), input: [.plain].kernelInput(inputs),
+      weight: inputs[1], bias: inputs.count > 2 ? inputs[2] : nil, destinations: outputs)
   }
 
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [0, 1]) }

@@ -1,0 +1,117 @@
+import CKernels
+
+extension ConvolutionGeometry {
+  /// How the kernels will run one pass; `isPlain` where the source is one tensor, read as it is.
+  func plan(
+    _ shape: ck_convolution_shape, _ pass: ck_convolution_pass, isPlain: Bool = true, _ kernels: ck_convolution_kernels
+  ) -> ck_convolution_plan {
+    var plan = ck_convolution_plan()
+    withUnsafePointer(to: shape) {
+      kernels.plan($0, pass, (algorithm ?? .configured).kernelValue, isPlain ? 1 : 0, &plan)
+    }
+    return plan
+  }
+}
+
+extension ck_convolution_output {
+  init(_ destinations: [MutableTensorView], statistics: UnsafeMutablePointer<Float>? = nil) {
+    let last = destinations[destinations.count - 1]
+    self.init(
+      count: Int32(destinations.count), values: (destinations[0].floats, last.floats),
+      channels: (Int32(destinations[0].shape.channels), Int32(last.shape.channels)), statistics: statistics)
+  }
+}
+
+extension EvaluationContext {
+  /// Runs a forward or input-gradient plan: packs the weights, then fills the destinations, and the statistics
+  /// `[3, N, C]` of the result where they are wanted.
+  func runConvolution(
+    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input, weight: TensorView,
+    bias: TensorView?, destinations: [MutableTensorView], statistics: MutableTensorView? = nil
+  ) {
+    let (weight, bias) = (weight.floats, bias?.floats)
+    let records = statistics == nil ? 0 : Int(plan.statistics_records)
+    withScratch(byteCount: records * plan.statistics_floats * MemoryLayout<Float>.stride) { moments in
+      let moments = moments.assumingMemoryBound(to: Float.self)
+      for record in 0..<records { moments[record * plan.statistics_floats] = 0 }
+      let output = ck_convolution_output(destinations, statistics: records > 0 ? moments : nil)
+      withScratch(byteCount: plan.packed_floats * MemoryLayout<Float>.stride) { packed in
+        let packed = packed.assumingMemoryBound(to: Float.self)
+        pool.run(tasks: Int(plan.pack_tasks)) { task in
+          withUnsafePointer(to: plan) { kernels.pack($0, weight, packed, Int32(task)) }
+        }
+        pool.run(tasks: Int(plan.tasks)) { task in
+          withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
+            withUnsafePointer(to: plan) { plan in
+              withUnsafePointer(to: input) { input in
+                withUnsafePointer(to: output) { output in
+                  kernels.run(
+                    plan, input, packed, bias, output, scratch.assumingMemoryBound(to: Float.self), Int32(task))
+                }
+              }
+            }
+          }
+        }
+      }
+      guard let statistics else { return }
+      if records > 0 {
+        joinMoments(kernels, plan, moments, into: statistics)
+      } else {
+        normalizationStatistics(
+          destinations[0].floats, NormalizationLayout(destinations[0].shape), into: statistics.floats, in: self)
+      }
+    }
+  }
+
+  /// Joins the records of moments that the tasks of a plan left, in their order.
+  private func joinMoments(
+    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, _ moments: UnsafePointer<Float>,
+    into statistics: MutableTensorView
+  ) {
+    let (instances, channels) = (statistics.shape[1], statistics.shape[2])
+    let padded = (plan.statistics_floats - 16) / 3
+    let result = statistics.floats
+    pool.run(tasks: instances) { instance in
+      var (first, last): (Int32, Int32) = (0, 0)
+      withUnsafePointer(to: plan) { kernels.statistics_range($0, Int32(instance), &first, &last) }
+      for channel in 0..<channels {
+        var joined = JoinedMoments()
+        for record in Int(first)..<Int(last) {
+          let own = moments + record * plan.statistics_floats
+          guard own[0] > 0 else { continue }
+          let values = own + 16 + channel
+          joined.join(
+            count: Double(own[0]), shift: Double(values[0]), sum: Double(values[padded]),
+            squares: Double(values[2 * padded]))
+        }
+        joined.store(at: instance * channels + channel, of: instances * channels, into: result)
+      }
+    }
+  }
+
+  /// Runs a weight-gradient plan: sums of every split of the pixels, then the splits in order.
+  func runWeightGradient(
+    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input,
+    outputGradient: ck_convolution_source, result: MutableTensorView
+  ) {
+    let result = result.floats
+    withScratch(byteCount: plan.partial_floats * MemoryLayout<Float>.stride) { partials in
+      let partials = partials.assumingMemoryBound(to: Float.self)
+      pool.run(tasks: Int(plan.tasks)) { task in
+        withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
+          withUnsafePointer(to: plan) { plan in
+            withUnsafePointer(to: input) { input in
+              withUnsafePointer(to: outputGradient) { gradient in
+                kernels.accumulate(
+                  plan, input, gradient, partials, scratch.assumingMemoryBound(to: Float.self), Int32(task))
+              }
+            }
+          }
+        }
+      }
+      pool.run(tasks: Int(plan.reduce_tasks)) { task in
+        withUnsafePointer(to: plan) { kernels.reduce($0, partials, result, Int32(task)) }
+      }
+    }
+  }
+}

@@ -1,0 +1,198 @@
+import TensorCore
+
+/// Fused operations against references that do the same step by step in double precision.
+extension OperationCase {
+  private static let slope: Float = 0.25
+
+  /// x and terms whose values before the activation keep away from its kink.
+  private static func normalizedInputs(_ shape: Shape, seed: UInt64) -> [Tensor] {
+    let termShape: Shape = [3, shape[0], shape.channels]
+    let terms = TestInput.uniform(termShape, in: 0.3...1.2, seed: seed + 50)
+    var values = TestInput.uniform(shape, in: -1...2, seed: seed).elements
+    for _ in 0..<30 {
+      let z = applied([Tensor(values, shape: shape), terms].map { ReferenceArray($0) }, slope: 1).elements
+      let near = z.indices.filter { abs(z[$0]) < 0.01 }
+      if near.isEmpty { break }
+      for place in near { values[place] += 0.07 }
+    }
+    return [Tensor(values, shape: shape), terms]
+  }
+
+  private static func applied(_ arguments: [ReferenceArray], slope: Double) -> ReferenceArray {
+    let (x, terms) = (arguments[0], arguments[1])
+    return ReferenceArray(shape: x.shape) { index in
+      let (instance, channel) = (index[0], index[index.count - 1])
+      let z =
+        (x[index] - terms[[0, instance, channel]]) * terms[[1, instance, channel]] + terms[[2, instance, channel]]
+      return z > 0 ? z : slope * z
+    }
+  }
+
+  private static func joined(_ parts: [ReferenceArray]) -> ReferenceArray {
+    let channels = parts[0].shape.channels
+    let shape = Shape(parts[0].shape.extents.dropLast() + [parts.reduce(0) { $0 + $1.shape.channels }])
+    return ReferenceArray(shape: shape) { index in
+      var index = index
+      if index[index.count - 1] < channels { return parts[0][index] }
+      index[index.count - 1] -= channels
+      return parts[1][index]
+    }
+  }
+
+  private static func part(_ whole: ReferenceArray, from first: Int, count: Int) -> ReferenceArray {
+    ReferenceArray(shape: Shape(whole.shape.extents.dropLast() + [count])) { index in
+      var index = index
+      index[index.count - 1] += first
+      return whole[index]
+    }
+  }
+
+  /// `[3, N, C]`: mean, what rounding it to float32 loses, biased variance.
+  private static func statistics(_ y: ReferenceArray) -> ReferenceArray {
+    var result = ReferenceArray(repeating: 0, shape: [3, y.shape[0], y.shape.channels])
+    let rows = y.shape.spatial.reduce(1, *), channels = y.shape.channels
+    for instance in 0..<y.shape[0] {
+      for channel in 0..<channels {
+        let values = (0..<rows).map { y.elements[(instance * rows + $0) * channels + channel] }
+        let mean = values.reduce(0, +) / Double(rows)
+        let rounded = Double(Float(mean))
+        result[[0, instance, channel]] = rounded
+        result[[1, instance, channel]] = mean - rounded
+        result[[2, instance, channel]] = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(rows)
+      }
+    }
+    return result
+  }
+
+  /// Convolutions whose input is cut after `first` channels.
+  private static let fusedSettings: [(setting: Setting, first: Int)] = [
+    (
+      Setting(input: [2, 4, 3, 5, 7], weight: [5, 7, 3, 3, 3], geometry: ConvolutionGeometry(preserving: [3, 3, 3])), 4
+    ),
+    (Setting(input: [1, 6, 5, 20], weight: [4, 20, 3, 3], geometry: ConvolutionGeometry(preserving: [3, 3])), 16),
+    (
+      Setting(
+        input: [2, 5, 6, 6], weight: [3, 6, 3, 3], geometry: ConvolutionGeometry(stride: [2, 2], padding: [1, 1])),
+      2
+    ),
+    (Setting(input: [2, 3, 9, 6], weight: [5, 6, 1, 1], geometry: ConvolutionGeometry(preserving: [1, 1])), 3),
+  ]
+
+  static let fused: [OperationCase] =
+    fusedSettings.flatMap { setting, first in fusedConvolutions(setting, first) } + transposed + terms
+
+  private static func fusedConvolutions(_ setting: Setting, _ first: Int) -> [OperationCase] {
+    let (input, weight, output, geometry) = (setting.input, setting.weight, setting.output, setting.geometry)
+    let left = Shape(input.extents.dropLast() + [first])
+    let right = Shape(input.extents.dropLast() + [input.channels - first])
+    let normalized = ConvolutionSource.normalized(negativeSlope: slope)
+    let kernel = Array(weight.extents[2...])
+    let read: @Sendable ([ReferenceArray]) -> ReferenceArray = { arguments in
+      joined([arguments[0], applied(Array(arguments[1...2]), slope: Double(slope))])
+    }
+    return [
+      OperationCase(
+        FusedConvolution(geometry, sources: [.plain, normalized], hasBias: true, givesStatistics: true),
+        "\(left) and \(right) with \(weight)",
+        inputs: {
+          [TestInput.uniform(left)] + normalizedInputs(right, seed: 5)
+            + [TestInput.uniform(weight, seed: 2), TestInput.uniform([weight[0]], seed: 3)]
+        }, differentiable: [0, 1, 2, 3, 4], tolerance: 4e-6
+      ) { arguments in
+        let source = read(arguments)
+        var result = ReferenceArray(shape: output) { arguments[4].elements[$0[$0.count - 1]] }
+        setting.forEachProduct { result[$0] += source[$1] * arguments[3][$2] }
+        return [result, statistics(result)]
+      },
+      OperationCase(
+        FusedConvolutionWeightGradient(
+          geometry, kernel: kernel, sources: [.plain, normalized], gradientSource: .plain),
+        "\(left) and \(right) with \(weight)",
+        inputs: {
+          [TestInput.uniform(left)] + normalizedInputs(right, seed: 5) + [TestInput.uniform(output, seed: 2)]
+        }, differentiable: [0, 1, 2, 3], tolerance: 4e-6
+      ) { arguments in
+        let source = read(arguments)
+        var result = ReferenceArray(repeating: 0, shape: weight)
+        setting.forEachProduct { result[$2] += source[$1] * arguments[3][$0] }
+        return [result]
+      },
+      OperationCase(
+        FusedConvolutionWeightGradient(
+          geometry, kernel: kernel, sources: [normalized], gradientSource: normalized),
+        "\(input) with \(weight), both normalized",
+        inputs: { normalizedInputs(input, seed: 5) + normalizedInputs(output, seed: 6) },
+        differentiable: [0, 1, 2, 3], tolerance: 4e-6
+      ) { arguments in
+        let source = applied(Array(arguments[0...1]), slope: Double(slope))
+        let gradient = applied(Array(arguments[2...3]), slope: Double(slope))
+        var result = ReferenceArray(repeating: 0, shape: weight)
+        setting.forEachProduct { result[$2] += source[$1] * gradient[$0] }
+        return [result]
+      },
+      OperationCase(
+        SplitConvolutionInputGradient(geometry, extents: input.spatial, channels: [first, input.channels - first]),
+        "\(left) and \(right) with \(weight)",
+        inputs: { [TestInput.uniform(output), TestInput.uniform(weight, seed: 2)] }, differentiable: [0, 1],
+        outputs: [0, 1], tolerance: 4e-6
+      ) { arguments in
+        var whole = ReferenceArray(repeating: 0, shape: input)
+        setting.forEachProduct { whole[$1] += arguments[0][$0] * arguments[1][$2] }
+        return [part(whole, from: 0, count: first), part(whole, from: first, count: input.channels - first)]
+      },
+    ]
+  }
+
+  private static let transposed: [OperationCase] = {
+    let geometry = ConvolutionGeometry(stride: [2, 2], padding: [0, 0])
+    let setting = Setting(input: [2, 6, 4, 5], weight: [7, 5, 2, 2], geometry: geometry)
+    return [
+      OperationCase(
+        FusedTransposedConvolution(
+          TransposedConvolution(stride: [2, 2]), source: .normalized(negativeSlope: slope)),
+        inputs: {
+          normalizedInputs(setting.output, seed: 5)
+            + [TestInput.uniform(setting.weight, seed: 2), TestInput.uniform([setting.input.channels], seed: 3)]
+        }, differentiable: [0, 1, 2, 3], tolerance: 4e-6
+      ) { arguments in
+        let source = applied(Array(arguments[0...1]), slope: Double(slope))
+        var result = ReferenceArray(shape: setting.input) { arguments[3].elements[$0[$0.count - 1]] }
+        setting.forEachProduct { result[$1] += source[$0] * arguments[2][$2] }
+        return [result]
+      }
+    ]
+  }()
+
+  private static let terms: [OperationCase] = [
+    OperationCase(
+      NormalizedActivation(negativeSlope: slope), inputs: { normalizedInputs([2, 3, 4, 5], seed: 1) },
+      differentiable: [0, 1]
+    ) { [applied($0, slope: Double(slope))] },
+    OperationCase(
+      NormalizationTerms(epsilon: 1e-5),
+      inputs: {
+        let means = TestInput.uniform([1, 2, 5], seed: 1).elements
+        let lost = TestInput.uniform([1, 2, 5], seed: 2).elements.map { $0 * 1e-7 }
+        let variances = TestInput.uniform([1, 2, 5], in: 0.5...2, seed: 3).elements
+        return [
+          Tensor(means + lost + variances, shape: [3, 2, 5]), TestInput.uniform([5], seed: 4),
+          TestInput.uniform([5], seed: 5),
+        ]
+      }, differentiable: [0, 1, 2]
+    ) { arguments in
+      [
+        ReferenceArray(shape: [3, 2, 5]) { index in
+          let (instance, channel) = (index[1], index[2])
+          let scale =
+            arguments[1].elements[channel] / (arguments[0][[2, instance, channel]] + Double(Float(1e-5))).squareRoot()
+          switch index[0] {
+          case 0: return arguments[0][[0, instance, channel]]
+          case 1: return scale
+          // What rounding lost of the mean moves the offset, but counts as constant.
+          default: return arguments[2].elements[channel]
+          }
+        }
+      ]
+    },
+  ]
+}
