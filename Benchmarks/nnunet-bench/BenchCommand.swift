@@ -38,7 +38,8 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("there is no workload '\(name)'; there are \(workloadNames)")
     }
     for name in workload where !chosen.contains(where: { $0.name == name }) {
-      throw ValidationError("workload '\(name)' is the same in every mode; --mode \(mode.rawValue) takes \(names(of: chosen))")
+      throw ValidationError(
+        "workload '\(name)' is the same in every mode; --mode \(mode.rawValue) takes \(names(of: chosen))")
     }
     if let threads, threads < 1 { throw ValidationError("--threads takes a positive number") }
     if runs < 1 { throw ValidationError("--runs takes a positive number") }

@@ -45,7 +45,8 @@ private func forward(_ name: String, _ architecture: UNetArchitecture, shape: Sh
   Workload(name: name) { mode in
     var generator = RandomGenerator(seed: 0)
     let network = UNet(architecture, inputChannels: shape.channels, headCount: classCount)
-    let parameters = network.initialParameters(&generator)
+    var parameters = network.initialParameters(&generator)
+    if mode == .fused { parameters = parameters.preparedForPrediction() }
     let input = normal(shape, &generator)
     let operations = network.convolutionOperations(
       extents: shape.spatial, batchSize: shape[0], deepSupervision: false)

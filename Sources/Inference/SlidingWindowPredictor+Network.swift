@@ -10,7 +10,7 @@ extension SlidingWindowPredictor {
     usesGaussian: Bool = true, precision: LogitsPrecision = .float32
   ) {
     self.init(
-      passes: parameterSets.map { parameters in
+      passes: parameterSets.map { $0.preparedForPrediction() }.map { parameters in
         NetworkPass(
           features: { network.predictFeatures($0, parameters) }, head: { network.predictHead($0, parameters) })
       },

@@ -29,17 +29,13 @@ extension EvaluationContext {
     _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input, weight: TensorView,
     bias: TensorView?, destinations: [MutableTensorView], statistics: MutableTensorView? = nil
   ) {
-    let (weight, bias) = (weight.floats, bias?.floats)
+    let bias = bias?.floats
     let records = statistics == nil ? 0 : Int(plan.statistics_records)
     withScratch(byteCount: records * plan.statistics_floats * MemoryLayout<Float>.stride) { moments in
       let moments = moments.assumingMemoryBound(to: Float.self)
       for record in 0..<records { moments[record * plan.statistics_floats] = 0 }
       let output = ck_convolution_output(destinations, statistics: records > 0 ? moments : nil)
-      withScratch(byteCount: plan.packed_floats * MemoryLayout<Float>.stride) { packed in
-        let packed = packed.assumingMemoryBound(to: Float.self)
-        pool.run(tasks: Int(plan.pack_tasks)) { task in
-          withUnsafePointer(to: plan) { kernels.pack($0, weight, packed, Int32(task)) }
-        }
+      withPackedWeight(kernels, plan, weight) { packed in
         pool.run(tasks: Int(plan.tasks)) { task in
           withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
             withUnsafePointer(to: plan) { plan in
@@ -59,6 +55,31 @@ extension EvaluationContext {
       } else {
         normalizationStatistics(
           destinations[0].floats, NormalizationLayout(destinations[0].shape), into: statistics.floats, in: self)
+      }
+    }
+  }
+
+  /// The weight in the form the kernels read: kept with a weight that does not change, else in scratch memory.
+  private func withPackedWeight(
+    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, _ weight: TensorView,
+    _ body: (UnsafePointer<Float>) -> Void
+  ) {
+    let byteCount = plan.packed_floats * MemoryLayout<Float>.stride
+    let values = weight.floats
+    func fill(_ memory: UnsafeMutableRawPointer) {
+      let packed = memory.assumingMemoryBound(to: Float.self)
+      pool.run(tasks: Int(plan.pack_tasks)) { task in
+        withUnsafePointer(to: plan) { kernels.pack($0, values, packed, Int32(task)) }
+      }
+    }
+    let key = PackedForms.Key(plan, instructionSet)
+    if let kept = weight.packedForms?.form(key, byteCount: byteCount, fill) {
+      body(kept.pointer.assumingMemoryBound(to: Float.self))
+      withExtendedLifetime(kept) {}
+    } else {
+      withScratch(byteCount: byteCount) { memory in
+        fill(memory)
+        body(memory.assumingMemoryBound(to: Float.self))
       }
     }
   }

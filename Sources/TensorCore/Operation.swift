@@ -107,17 +107,21 @@ public struct TensorView: @unchecked Sendable {
   public let shape: Shape
   public let elementType: ElementType
   public let bytes: UnsafeRawPointer
+  /// What convolutions keep of a weight that does not change.
+  let packedForms: PackedForms?
 
   package init(_ tensor: Tensor) {
     shape = tensor.shape
     elementType = tensor.elementType
     bytes = UnsafeRawPointer(tensor.storage.pointer)
+    packedForms = tensor.storage.packedForms
   }
 
   package init(shape: Shape, elementType: ElementType, bytes: UnsafeRawPointer) {
     self.shape = shape
     self.elementType = elementType
     self.bytes = bytes
+    packedForms = nil
   }
 
   public var count: Int { shape.count }

@@ -11,6 +11,7 @@ import Synchronization
 package final class Storage: @unchecked Sendable {
   package let byteCount: Int
   private let memory: Memory
+  private let forms = Mutex<PackedForms?>(nil)
 
   private enum Memory {
     case block(StoragePool.Block)
@@ -38,6 +39,13 @@ package final class Storage: @unchecked Sendable {
   /// Tells whoever traces this value, if it is traced, that its elements are read.
   package func noteRead(_ place: @autoclosure () -> String) {
     if case .placeholder(let observer) = memory { observer.placeholderWasRead(self, at: place()) }
+  }
+
+  /// What convolutions keep of this weight; a storage that has it is not written any more.
+  var packedForms: PackedForms? { forms.withLock { $0 } }
+
+  func keepPackedForms(_ budget: PackedForms.Budget) {
+    forms.withLock { if $0 == nil { $0 = PackedForms(budget: budget) } }
   }
 
   deinit {

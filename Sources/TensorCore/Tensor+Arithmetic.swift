@@ -48,7 +48,7 @@ extension Tensor {
   /// Becomes `operation(self, other)`, for elementwise operations whose kernels may write over an input.
   private mutating func replace(with operation: some Operation, _ other: Tensor) {
     guard recording == nil, other.recording == nil, shape == other.shape, elementType == .float32,
-      isKnownUniquelyReferenced(&storage)
+      mayWriteInPlace()
     else {
       self = operation(self, other)
       return

@@ -89,8 +89,13 @@ public struct Tensor: Sendable {
       UnsafeMutableBufferPointer(start: storage.pointer.assumingMemoryBound(to: Element.self), count: count))
   }
 
+  /// Whether nobody else sees a write to this tensor's memory.
+  package mutating func mayWriteInPlace() -> Bool {
+    isKnownUniquelyReferenced(&storage) && storage.packedForms == nil
+  }
+
   package mutating func makeStorageUnique() {
-    guard !isKnownUniquelyReferenced(&storage) else { return }
+    guard !mayWriteInPlace() else { return }
     let copy = Storage(byteCount: storage.byteCount)
     copy.pointer.copyMemory(from: storage.pointer, byteCount: storage.byteCount)
     storage = copy

@@ -72,6 +72,16 @@ public struct ParameterSet: Sendable {
     return ParameterSet(layout: layout, values: values)
   }
 
+  /// The same values for many predictions: what convolutions make of their weights is kept for the next call, in at most
+  /// `byteLimit` bytes, by default as many as the values have.
+  public func preparedForPrediction(byteLimit: Int? = nil) -> ParameterSet {
+    let weights = layout.trainable.map { values[$0] }.filter { $0.rank > 2 }
+    let size = weights.reduce(0) { $0 + $1.count * $1.elementType.byteCount }
+    let budget = PackedForms.Budget(byteCount: byteLimit ?? size)
+    for weight in weights { weight.keepPackedForms(budget) }
+    return self
+  }
+
   /// The same values with the trained ones followed by a tape.
   public func followed(by tape: Tape) -> ParameterSet {
     var copy = self

@@ -69,7 +69,8 @@ extension FusedTransposedConvolution {
 extension FusedConvolutionWeightGradient {
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
     geometry.scratchByteCount(
-      input: sources.shape(of: inputs, of: Self.name), output: inputs[sources.inputCount], weight: shapes(of: inputs)[0],
+      input: sources.shape(of: inputs, of: Self.name), output: inputs[sources.inputCount],
+      weight: shapes(of: inputs)[0],
       CK_CONVOLUTION_WEIGHT_GRADIENT, isPlain: sources.isPlain, in: context)
   }
 }

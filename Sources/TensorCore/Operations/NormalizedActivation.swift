@@ -31,6 +31,8 @@ public struct NormalizedActivation: Operation {
     }
   }
 
+  public func mayOverwrite(input: Int, with output: Int) -> Bool { input == 0 }
+
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [0, 1]) }
 
   public func gradients(_ context: GradientContext) -> [Tensor?] {
