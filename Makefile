@@ -9,7 +9,7 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 DEMO ?= demo-run
-PACKAGES := libopenblas-dev libnifti-dev libhdf5-dev zlib1g-dev libpng-dev libcairo2-dev fonts-dejavu-core pkg-config
+PACKAGES := libopenblas-dev libnifti-dev libhdf5-dev zlib1g-dev libpng-dev libtiff-dev libcairo2-dev fonts-dejavu-core pkg-config
 PROGRAM := .build/release/nnunet
 COMMANDS = $(shell $(PROGRAM) --list-commands)
 

@@ -16,6 +16,7 @@ let systemLibraries: [Target] = [
   .target(
     name: "CNIfTI", linkerSettings: [.linkedLibrary("niftiio"), .linkedLibrary("znz")]),
   .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
+  .target(name: "CTIFF", linkerSettings: [.linkedLibrary("tiff")]),
   .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
 ]
 
@@ -36,7 +37,7 @@ let bytes: [Target] = [
 ]
 
 let imaging: [Target] = [
-  .target(name: "Volumes", dependencies: ["TensorCore", "CKernels", "CNIfTI", "CPNG", "CZlib"]),
+  .target(name: "Volumes", dependencies: ["TensorCore", "CKernels", "CNIfTI", "CPNG", "CTIFF", "CZlib"]),
   .target(name: "Plotting", dependencies: ["CCairo"]),
   .target(name: "Datasets", dependencies: [orderedCollections]),
   .target(
@@ -92,10 +93,10 @@ let support: [Target] = [
     path: "Tests/TensorTestSupport")
 ]
 
-func tests(_ target: String, _ more: [Target.Dependency] = []) -> Target {
+func tests(_ target: String, _ more: [Target.Dependency] = [], exclude: [String] = []) -> Target {
   .testTarget(
     name: target + "Tests",
-    dependencies: [.init(stringLiteral: target), "TensorTestSupport"] + more)
+    dependencies: [.init(stringLiteral: target), "TensorTestSupport"] + more, exclude: exclude)
 }
 
 let package = Package(
@@ -122,7 +123,7 @@ let package = Package(
     tests("Archives", ["HDF5Files"]),
     tests("HDF5Files"),
     tests("ModelFormats", ["Archives", "HDF5Files"]),
-    tests("Volumes", ["HDF5Files"]),
+    tests("Volumes", ["HDF5Files"], exclude: ["Fixtures"]),
     tests("Plotting"),
     tests("SyntheticData", ["Datasets", "Volumes"]),
     tests("Datasets"),

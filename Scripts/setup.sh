@@ -7,8 +7,8 @@ if ! command -v swift >/dev/null; then
   exit 1
 fi
 if ! command -v dpkg-query >/dev/null; then
-  echo "setup: this is not a Debian or Ubuntu system. Install OpenBLAS, NIfTI (niftilib), HDF5, zlib and Cairo with" \
-    "their headers, and pkg-config, by your system's own means; then 'swift build -c release'." >&2
+  echo "setup: this is not a Debian or Ubuntu system. Install OpenBLAS, NIfTI (niftilib), HDF5, zlib, libpng, libtiff" \
+    "and Cairo with their headers, and pkg-config, by your system's own means; then 'swift build -c release'." >&2
   exit 0
 fi
 

@@ -26,12 +26,14 @@ struct PlotPredictionsCommand: ParsableCommand {
 
   func run() throws {
     let description = try DatasetDescription(contentsOf: URL(fileURLWithPath: datasetFile))
+    let cases = try DatasetCase.list(in: URL(fileURLWithPath: images), fileEnding: description.fileEnding)
     let reader = try ReaderWriters.choose(
-      fileEnding: description.fileEnding, overwriteName: description.readerWriterName)
+      fileEnding: description.fileEnding, overwriteName: description.readerWriterName,
+      exampleFile: cases.first?.images.first)
     let outputFolder = URL(fileURLWithPath: output)
     try FileManager.default.createDirectory(at: outputFolder, withIntermediateDirectories: true)
     var failures: [CaseFailure] = []
-    for item in try DatasetCase.list(in: URL(fileURLWithPath: images), fileEnding: description.fileEnding) {
+    for item in cases {
       do {
         let (image, _) = try reader.readImages(Array(item.images.prefix(1)))
         let name = item.identifier + description.fileEnding

@@ -34,7 +34,7 @@ public struct Ensemble: Sendable {
     labels = try LabelManager(description)
     let plans = try Plans(contentsOf: plansFile ?? first.appendingPathComponent("plans.json"))
     readerWriter = try ReaderWriters.choose(
-      fileEnding: description.fileEnding, overwriteName: plans.imageReaderWriter)
+      fileEnding: description.fileEnding, overwriteName: plans.imageReaderWriter, exampleFile: nil)
   }
 
   /// Averages all cases, several at a time, and writes segmentations and `dataset.json`.
@@ -167,16 +167,20 @@ extension ImageProperties {
       geometry = SimpleITKGeometry(spacing: spacing, origin: origin, direction: direction)
     }
     var nibabel: NibabelGeometry?
-    if let affine = value["nibabel_stuff"]?["original_affine"] {
+    func matrix(_ key: String) throws -> [[Double]]? {
+      guard let affine = value["nibabel_stuff"]?[key] else { return nil }
       let flat = affine.numPyArray.flatMap { try? $0.elements(as: Double.self) }
       let rows =
         flat.map { flat in (0..<4).map { Array(flat.dropFirst($0 * 4).prefix(4)) } }
         ?? affine.elements?.compactMap(\.numbers)
       guard let rows, rows.count == 4, rows.allSatisfy({ $0.count == 4 }) else {
         throw EvaluationError.wrongArray(
-          file: file, expected: "'original_affine' of four by four numbers", found: "something else")
+          file: file, expected: "'\(key)' of four by four numbers", found: "something else")
       }
-      nibabel = NibabelGeometry(originalAffine: rows)
+      return rows
+    }
+    if let affine = try matrix("original_affine") {
+      nibabel = NibabelGeometry(originalAffine: affine, reorientedAffine: try matrix("reoriented_affine"))
     }
     self.init(spacing: spacing, sitkStuff: geometry, nibabelStuff: nibabel)
   }

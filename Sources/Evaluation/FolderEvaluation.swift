@@ -42,7 +42,9 @@ public struct FolderEvaluation: Sendable {
       targets: try LabelOrRegion.foreground(of: description), ignoreLabel: try LabelManager(description).ignoreLabel,
       fileEnding: description.fileEnding,
       readerWriter: try ReaderWriters.choose(
-        fileEnding: description.fileEnding, overwriteName: description.readerWriterName),
+        fileEnding: description.fileEnding, overwriteName: description.readerWriterName,
+        exampleFile: try? fileNames(in: referenceFolder, ending: description.fileEnding).first
+          .map(referenceFolder.appendingPathComponent)),
       allowsMissingPredictions: allowsMissingPredictions)
   }
 
@@ -58,7 +60,8 @@ public struct FolderEvaluation: Sendable {
     self.init(
       referenceFolder: referenceFolder, predictionFolder: predictionFolder, targets: labels.map { .label($0) },
       ignoreLabel: ignoreLabel, fileEnding: fileEnding,
-      readerWriter: try ReaderWriters.choose(fileEnding: fileEnding, overwriteName: nil),
+      readerWriter: try ReaderWriters.choose(
+        fileEnding: fileEnding, overwriteName: nil, exampleFile: referenceFolder.appendingPathComponent(example)),
       allowsMissingPredictions: allowsMissingPredictions)
   }
 

@@ -35,8 +35,12 @@ package enum PredictionFiles {
         ]))
     }
     if let geometry = properties.image.nibabelStuff {
-      let affine = try NumPyArray(shape: [4, 4], geometry.originalAffine.flatMap { $0 })
-      result["nibabel_stuff"] = .dictionary(PickleDictionary(["original_affine": .array(affine)]))
+      func matrix(_ rows: [[Double]]) throws -> PickleValue {
+        .array(try NumPyArray(shape: [4, 4], rows.flatMap { $0 }))
+      }
+      var stuff = PickleDictionary(["original_affine": try matrix(geometry.originalAffine)])
+      if let affine = geometry.reorientedAffine { stuff["reoriented_affine"] = try matrix(affine) }
+      result["nibabel_stuff"] = .dictionary(stuff)
     }
     result["spacing"] = .list(floats(properties.image.spacing))
     result["shape_before_cropping"] = .tuple(integers(properties.shapeBeforeCropping))

@@ -44,8 +44,7 @@ public struct DatasetFingerprintExtractor: Sendable {
         .notFound, file: raw.path, problem: "the data set has no training cases",
         advice: "Put images named CASE_0000\(description.fileEnding) into imagesTr, or list the cases in dataset.json")
     }
-    let reader = try ReaderWriters.choose(
-      fileEnding: description.fileEnding, overwriteName: description.readerWriterName)
+    let reader = try ReaderWriters.choose(for: description, rawFolder: raw)
     let fingerprint = try extract(
       cases: cases, channelCount: description.channelNames.count, reader: reader, progress: progress)
     do {

@@ -100,8 +100,7 @@ private struct IntegrityChecker {
     checkFiles(description)
     let reader: any ImageReaderWriter
     do {
-      reader = try ReaderWriters.choose(
-        fileEnding: description.fileEnding, overwriteName: description.readerWriterName)
+      reader = try ReaderWriters.choose(for: description, rawFolder: rawFolder)
     } catch {
       return add(error, descriptionFile.path)
     }

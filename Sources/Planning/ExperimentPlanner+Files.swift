@@ -18,8 +18,7 @@ extension ExperimentPlanner {
     if FileManager.default.fileExists(atPath: splits.path) {
       try Self.copySplits(from: splits, to: preprocessed.appendingPathComponent("splits_final.json"))
     }
-    let reader = try ReaderWriters.choose(
-      fileEnding: description.fileEnding, overwriteName: description.readerWriterName)
+    let reader = try ReaderWriters.choose(for: description, rawFolder: raw)
     let planned = try plan(
       datasetName: datasetName, description: description, fingerprint: fingerprint, readerWriterName: reader.name)
     try FileCopy.copy(descriptionFile, to: preprocessed.appendingPathComponent("dataset.json"))

@@ -21,8 +21,7 @@ public enum PlansTransfer {
     let plans = try Plans(contentsOf: sourceFile)
     let description = try DatasetDescription(
       contentsOf: folders.rawFolder(target).appendingPathComponent("dataset.json"))
-    let reader = try ReaderWriters.choose(
-      fileEnding: description.fileEnding, overwriteName: description.readerWriterName)
+    let reader = try ReaderWriters.choose(for: description, rawFolder: folders.rawFolder(target))
     let targetName = targetPlansName ?? plansName
     let moved = adapted(
       plans.json, datasetName: target, plansName: plansName, targetPlansName: targetName, readerWriterName: reader.name)

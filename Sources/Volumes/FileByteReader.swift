@@ -1,13 +1,24 @@
 import CZlib
 import Foundation
 
-/// Reads a file from its beginning, unpacking gzip on the way; never holds more than one input block.
+/// Reads a file front to back, unpacking it on the way; never holds more than one input block.
 final class FileByteReader {
+  /// Whether the bytes are packed.
+  enum Packing {
+    case none
+    /// With gzip where they start with its signature.
+    case gzipIfSigned
+    /// With gzip or zlib.
+    case deflated
+  }
+
   let path: String
   /// The size of the file on disk.
   let fileSize: Int
-  /// Whether the file starts with gzip's signature.
   let isCompressed: Bool
+
+  /// Whether several packed members may follow one another.
+  private let isGzip: Bool
 
   private let descriptor: Int32
   private var stream = z_stream()
@@ -17,7 +28,8 @@ final class FileByteReader {
   private var reachedEnd = false
   private static let blockSize = 1 << 17
 
-  init(_ file: URL) throws {
+  /// - Parameter offset: where reading starts.
+  init(_ file: URL, offset: Int = 0, packing: Packing) throws {
     path = file.path
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -30,11 +42,13 @@ final class FileByteReader {
     }
     fileSize = Int(status.st_size)
     input = .allocate(capacity: Self.blockSize)
+    if offset > 0 { lseek(descriptor, off_t(offset), SEEK_SET) }
     inputCount = max(0, Foundation.read(descriptor, input, Self.blockSize))
-    isCompressed = inputCount >= 2 && input[0] == 0x1F && input[1] == 0x8B
+    isGzip = inputCount >= 2 && input[0] == 0x1F && input[1] == 0x8B
+    isCompressed = packing == .deflated || packing == .gzipIfSigned && isGzip
     if isCompressed {
-      // 16 selects the gzip wrapper.
-      let result = inflateInit2_(&stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+      // 32 selects the wrapper by its signature.
+      let result = inflateInit2_(&stream, 15 + 32, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
       guard result == Z_OK else {
         close(descriptor)
         input.deallocate()
@@ -106,7 +120,7 @@ final class FileByteReader {
       case Z_STREAM_END:
         // Parallel compressors write several members one after the other.
         if inputPosition == inputCount { try refill() }
-        if inputPosition < inputCount && input[inputPosition] == 0x1F {
+        if isGzip && inputPosition < inputCount && input[inputPosition] == 0x1F {
           inflateReset(&stream)
         } else {
           reachedEnd = true

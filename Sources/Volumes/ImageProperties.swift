@@ -44,12 +44,16 @@ public struct SimpleITKGeometry: Codable, Hashable, Sendable {
 public struct NibabelGeometry: Codable, Hashable, Sendable {
   /// Four rows of four.
   public var originalAffine: [[Double]]
+  /// The matrix after turning the image to RAS, for the reader that does so.
+  public var reorientedAffine: [[Double]]?
 
-  public init(originalAffine: [[Double]]) {
+  public init(originalAffine: [[Double]], reorientedAffine: [[Double]]? = nil) {
     self.originalAffine = originalAffine
+    self.reorientedAffine = reorientedAffine
   }
 
   private enum CodingKeys: String, CodingKey {
     case originalAffine = "original_affine"
+    case reorientedAffine = "reoriented_affine"
   }
 }

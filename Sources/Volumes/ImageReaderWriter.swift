@@ -28,22 +28,33 @@ extension ImageReaderWriter {
 /// Chooses readers by name or by file ending.
 public enum ReaderWriters {
   private static let all: [any ImageReaderWriter] = [
-    NaturalImageReaderWriter(), SimpleITKReaderWriter(), NibabelReaderWriter(),
+    NaturalImageReaderWriter(), SimpleITKReaderWriter(), Tiff3DReaderWriter(), NibabelReaderWriter(),
+    NibabelReorientingReaderWriter(),
   ]
 
   /// The reader for a data set: the one that `overwriteName` names if this program has it, otherwise the first that
-  /// knows the file ending.
+  /// knows the file ending and can open the example.
   ///
   /// nnU-Net: `determine_reader_writer_from_dataset_json`.
   /// - Parameters:
   ///   - fileEnding: `file_ending` of dataset.json.
   ///   - overwriteName: `overwrite_image_reader_writer` of dataset.json or `image_reader_writer` of plans.json.
-  public static func choose(fileEnding: String, overwriteName: String?) throws -> any ImageReaderWriter {
+  ///   - exampleFile: an image of the data set, which tells flat `.tif` files from those of several slices.
+  public static func choose(
+    fileEnding: String, overwriteName: String?, exampleFile: URL?
+  ) throws -> any ImageReaderWriter {
     if let overwriteName, let reader = all.first(where: { $0.name == overwriteName }) { return reader }
     let ending = fileEnding.lowercased()
-    if let reader = all.first(where: { type(of: $0).fileEndings.contains(ending) }) { return reader }
-    throw ImageError.unknownReader(
-      name: "file ending \(fileEnding)", known: all.flatMap { type(of: $0).fileEndings }.sorted())
+    let readers = all.filter { type(of: $0).fileEndings.contains(ending) }
+    guard let first = readers.first else {
+      throw ImageError.unknownReader(
+        name: "file ending \(fileEnding)", known: Set(all.flatMap { type(of: $0).fileEndings }).sorted())
+    }
+    guard let exampleFile, readers.count > 1, FileManager.default.fileExists(atPath: exampleFile.path) else {
+      return first
+    }
+    // Where no reader can open the example, the first will say why when it is read as a case.
+    return readers.first { (try? $0.readProperties(exampleFile)) != nil } ?? first
   }
 
   /// The reader with nnU-Net's class name `name`.

@@ -1,5 +1,4 @@
 import CNIfTI
-import CZlib
 import Foundation
 
 extension NIfTIFile {
@@ -17,12 +16,11 @@ extension NIfTIFile {
     var namesUnits: Bool
   }
 
-  /// Writes voxels `[Z, Y, X]` of one NIfTI type; packed with gzip if the file's name ends in `.gz`. The file appears
+  /// Writes voxels `[Z, Y, X]`; packed with gzip if the file's name ends in `.gz`. The file appears
   /// whole or not at all.
   /// - Parameter sizes: along x, y and z; two sizes make a two-dimensional file.
   static func write(
-    _ voxels: UnsafeRawBufferPointer, dataType: NIfTIHeader.DataType, sizes: [Int], orientation: Orientation,
-    to file: URL
+    _ voxels: UnsafeRawBufferPointer, type: StoredElementType, sizes: [Int], orientation: Orientation, to file: URL
   ) throws {
     guard sizes.allSatisfy({ $0 <= Int(Int16.max) }) else {
       throw ImageError.cannotWrite(file: file.path, reason: "NIfTI-1 has no room for sizes \(sizes) (at most 32767)")
@@ -40,8 +38,8 @@ extension NIfTIFile {
     (image.pointee.nx, image.pointee.ny) = (dimensions[1], dimensions[2])
     (image.pointee.nz, image.pointee.nt) = (dimensions[3], dimensions[4])
     image.pointee.nvox = Int(sizes.reduce(1, *))
-    image.pointee.datatype = Int32(dataType.rawValue)
-    image.pointee.nbyper = Int32(dataType.byteCount)
+    image.pointee.datatype = Int32(NIfTIHeader.DataType(type).rawValue)
+    image.pointee.nbyper = Int32(type.byteCount)
     image.pointee.nifti_type = NIFTI_FTYPE_NIFTI1_1
     image.pointee.iname_offset = 352
     image.pointee.scl_slope = 1
@@ -79,88 +77,51 @@ extension NIfTIFile {
   }
 }
 
-/// Writes files that appear whole or not at all.
-enum AtomicFile {
-  /// Writes the parts one after the other to a temporary file beside `file`, syncs it, and renames it.
-  static func write(to file: URL, parts: [UnsafeRawBufferPointer], compressing: Bool) throws {
-    let temporary = file.deletingLastPathComponent().appendingPathComponent(
-      ".\(file.lastPathComponent).\(UUID().uuidString).tmp")
-    let descriptor = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else {
-      throw ImageError.cannotWrite(file: file.path, reason: String(cString: strerror(errno)))
-    }
-    do {
-      defer { close(descriptor) }
-      if compressing {
-        try writeCompressed(parts, to: descriptor, file)
-      } else {
-        for part in parts { try writeAll(part, to: descriptor, file) }
+extension NIfTIFile {
+  /// libnifti's matrix of four rows of four.
+  static func matrix(_ rows: [[Float]]) -> mat44 {
+    var result = mat44()
+    withUnsafeMutableBytes(of: &result) { bytes in
+      let values = bytes.bindMemory(to: Float.self)
+      for row in 0..<4 {
+        for column in 0..<4 { values[4 * row + column] = rows[row][column] }
       }
-      guard fsync(descriptor) == 0 else {
-        throw ImageError.cannotWrite(file: file.path, reason: String(cString: strerror(errno)))
-      }
-    } catch {
-      unlink(temporary.path)
-      throw error
     }
-    guard rename(temporary.path, file.path) == 0 else {
-      let reason = String(cString: strerror(errno))
-      unlink(temporary.path)
-      throw ImageError.cannotWrite(file: file.path, reason: reason)
-    }
+    return result
   }
+}
 
-  private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, _ file: URL) throws {
-    var rest = bytes
-    while !rest.isEmpty {
-      let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else {
-        throw ImageError.cannotWrite(file: file.path, reason: String(cString: strerror(errno)))
-      }
-      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-    }
-  }
-
-  private static func writeCompressed(
-    _ parts: [UnsafeRawBufferPointer], to descriptor: Int32, _ file: URL
-  ) throws {
-    var stream = z_stream()
-    // 16 selects the gzip wrapper, 8 the usual memory.
-    let status = deflateInit2_(
-      &stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    guard status == Z_OK else {
-      throw ImageError.cannotWrite(file: file.path, reason: "zlib refused to start (\(status))")
-    }
-    defer { deflateEnd(&stream) }
-    let capacity = 1 << 17
-    let output = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
-    defer { output.deallocate() }
-    func pump(_ flush: Int32) throws {
-      repeat {
-        stream.next_out = output
-        stream.avail_out = UInt32(capacity)
-        let result = deflate(&stream, flush)
-        guard result != Z_STREAM_ERROR else {
-          throw ImageError.cannotWrite(file: file.path, reason: "zlib error \(result)")
-        }
-        try writeAll(
-          UnsafeRawBufferPointer(start: output, count: capacity - Int(stream.avail_out)), to: descriptor, file)
-      } while stream.avail_out == 0
-    }
-    for part in parts {
-      var position = 0
-      while position < part.count {
-        // zlib counts in 32 bits.
-        let count = min(part.count - position, 1 << 30)
-        stream.next_in = UnsafeMutablePointer(
-          mutating: part.baseAddress?.advanced(by: position).assumingMemoryBound(to: UInt8.self))
-        stream.avail_in = UInt32(count)
-        try pump(Z_NO_FLUSH)
-        position += count
+extension NIfTIFile.Orientation {
+  /// The place of an image in ITK's terms.
+  ///
+  /// ITK 5.4: `NiftiImageIO::SetNIfTIOrientationFromImageIO`.
+  init(_ geometry: SimpleITKGeometry) {
+    let axes = geometry.spacing.count
+    let spatial = min(axes, 3)
+    // columns[axis][row], in RAS; a missing third axis points to the head.
+    var columns: [[Float]] = (0..<3).map { axis in (0..<3).map { $0 == axis ? 1 : 0 } }
+    for axis in 0..<spatial {
+      for row in 0..<spatial {
+        let cosine = Float(geometry.direction[row * axes + axis])
+        columns[axis][row] = row < 2 ? -cosine : cosine
       }
     }
-    stream.avail_in = 0
-    try pump(Z_FINISH)
+    // libnifti takes rows; ITK gives it the columns and transposes the result.
+    let rows = NIfTIHeader.rows(
+      nifti_make_orthog_mat44(
+        columns[0][0], columns[0][1], columns[0][2], columns[1][0], columns[1][1], columns[1][2], columns[2][0],
+        columns[2][1], columns[2][2]))
+    var axesMatrix = (0..<4).map { row in (0..<4).map { rows[$0][row] } }
+    for row in 0..<3 {
+      let origin = row < spatial ? geometry.origin[row] : 0
+      axesMatrix[row][3] = Float(row < 2 ? -origin : origin)
+    }
+    var scaled = axesMatrix
+    for row in 0..<spatial {
+      for column in 0..<spatial { scaled[row][column] *= Float(geometry.spacing[column]) }
+    }
+    self.init(
+      spacing: (0..<3).map { $0 < spatial ? Float(geometry.spacing[$0]) : 1 }, qform: NIfTIFile.matrix(axesMatrix),
+      sform: NIfTIFile.matrix(scaled), qformCode: 1, sformCode: 1, namesUnits: true)
   }
 }

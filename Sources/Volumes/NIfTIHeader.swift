@@ -6,7 +6,7 @@ import Foundation
 struct NIfTIHeader {
   /// The sizes of the axes x, y, z, then any others; trailing axes of size 1 beyond the third are dropped, as ITK does.
   var sizes: [Int]
-  var dataType: DataType
+  var elementType: StoredElementType
   /// Whether voxels are stored in the other byte order.
   var isByteSwapped: Bool
   /// Where the voxels start, in bytes from the (unpacked) beginning.
@@ -27,7 +27,7 @@ struct NIfTIHeader {
   /// Voxel indices to RAS coordinates by the `srow` fields.
   var sform: [[Float]]
 
-  /// The voxel types this program reads.
+  /// NIfTI's numbers for the voxel types that this program reads.
   enum DataType: Int {
     case uint8 = 2
     case int16 = 4
@@ -40,12 +40,18 @@ struct NIfTIHeader {
     case int64 = 1024
     case uint64 = 1280
 
-    var byteCount: Int {
-      switch self {
-      case .uint8, .int8: 1
-      case .int16, .uint16: 2
-      case .int32, .uint32, .float32: 4
-      case .int64, .uint64, .float64: 8
+    init(_ type: StoredElementType) {
+      switch type {
+      case .uint8: self = .uint8
+      case .int8: self = .int8
+      case .uint16: self = .uint16
+      case .int16: self = .int16
+      case .uint32: self = .uint32
+      case .int32: self = .int32
+      case .uint64: self = .uint64
+      case .int64: self = .int64
+      case .float32: self = .float32
+      case .float64: self = .float64
       }
     }
   }
@@ -54,12 +60,6 @@ struct NIfTIHeader {
 
   /// The shape `[C, Z, Y, X]` of the grid that the voxels make.
   var gridShape: [Int] { (sizes + Array(repeating: 1, count: 4 - sizes.count)).reversed() }
-  var voxelCount: Int { sizes.reduce(1, *) }
-  /// How long the unpacked file must be at least.
-  var requiredByteCount: Int { dataOffset + voxelCount * dataType.byteCount }
-
-  /// ITK rescales only where that changes anything.
-  var mustRescale: Bool { abs(slope - 1) > Double.ulpOfOne || abs(intercept) > Double.ulpOfOne }
 
   /// - Parameter bytes: the first `byteCount` bytes of the unpacked file.
   init(_ bytes: [UInt8], file: String) throws {
@@ -101,12 +101,12 @@ struct NIfTIHeader {
     }
     self.sizes = sizes
     let code = Int(integer(70, as: Int16.self, swapped: swapped))
-    guard let dataType = DataType(rawValue: code) else {
+    guard let type = StoredElementType.allCases.first(where: { DataType($0).rawValue == code }) else {
       throw ImageError.unsupported(
         file: file, found: "voxels of NIfTI data type \(code)",
         supported: "integers of 8 to 64 bits or floats of 32 or 64 bits")
     }
-    self.dataType = dataType
+    elementType = type
     let offset = Float(bitPattern: integer(108, as: UInt32.self, swapped: swapped))
     guard offset.isFinite, offset >= 0, offset < 1e9 else {
       throw ImageError.badHeader(file: file, field: "vox_offset", found: "\(offset)", expected: "at least 352")

@@ -1,4 +1,3 @@
-import CNIfTI
 import Foundation
 
 /// Three-dimensional NIfTI images as nnU-Net sees them through nibabel, in the axis order of SimpleITK.
@@ -18,44 +17,19 @@ public struct NibabelReaderWriter: ImageReaderWriter {
   public func readImages(_ files: [URL]) throws -> (VoxelGrid<Float>, ImageProperties) {
     let images = try files.map { file in
       let (grid, header) = try NIfTIFile.read(file, ignoresLoneIntercept: true)
-      return (file: file, grid: grid, spacing: try spacing(header, file), affine: header.nibabelAffine())
+      return (image: try NibabelImage(header, file), grid: grid)
     }
-    guard let first = images.first else { throw ImageError.noFiles }
-    for other in images.dropFirst() {
-      guard first.grid.spatialShape == other.grid.spatialShape else {
-        throw ImageError.mismatch(
-          property: "shape", file: first.file.path, value: "\(first.grid.spatialShape)", otherFile: other.file.path,
-          otherValue: "\(other.grid.spatialShape)")
-      }
-      guard allClose(first.spacing, other.spacing) else {
-        throw ImageError.mismatch(
-          property: "spacing", file: first.file.path, value: "\(first.spacing)", otherFile: other.file.path,
-          otherValue: "\(other.spacing)")
-      }
-      if !allClose(first.affine.flatMap { $0 }, other.affine.flatMap { $0 }) {
-        warn(
-          "channels of one image differ in their affine matrix: \(first.file.path) has \(first.affine), "
-            + "\(other.file.path) has \(other.affine); the first is used")
-      }
-    }
-    let properties = ImageProperties(
-      spacing: first.spacing, nibabelStuff: NibabelGeometry(originalAffine: first.affine))
-    return (VoxelGrid.stacking(images.map(\.grid)), properties)
+    let first = try NibabelImage.checkAgreement(images.map(\.image), warn: warn)
+    return (VoxelGrid.stacking(images.map(\.grid)), properties(first))
   }
 
   public func readProperties(_ file: URL) throws -> (shape: [Int], properties: ImageProperties) {
-    let header = try NIfTIFile.readHeader(file)
-    let properties = ImageProperties(
-      spacing: try spacing(header, file), nibabelStuff: NibabelGeometry(originalAffine: header.nibabelAffine()))
-    return (header.gridShape, properties)
+    let image = try NibabelImage(NIfTIFile.readHeader(file), file)
+    return (image.shape, properties(image))
   }
 
-  private func spacing(_ header: NIfTIHeader, _ file: URL) throws -> [Double] {
-    guard header.sizes.count == 3 else {
-      throw ImageError.unsupported(
-        file: file.path, found: "\(header.sizes.count) axes", supported: "3-D images, or use SimpleITKIO")
-    }
-    return header.pixelSizes[0..<3].reversed().map { Double(abs($0)) }
+  private func properties(_ image: NibabelImage) -> ImageProperties {
+    ImageProperties(spacing: image.spacing, nibabelStuff: NibabelGeometry(originalAffine: image.affine))
   }
 
   public func readSegmentation(_ file: URL) throws -> (VoxelGrid<Int16>, ImageProperties) {
@@ -67,14 +41,6 @@ public struct NibabelReaderWriter: ImageReaderWriter {
     guard let affine = properties.nibabelStuff?.originalAffine else {
       throw ImageError.missingGeometry(file: file.path, expected: "nibabel_stuff")
     }
-    let matrix = affine.map { $0.map(Float.init) }
-    let spacing = (0..<3).map { column in
-      (0..<3).reduce(Float(0)) { $0 + matrix[$1][column] * matrix[$1][column] }.squareRoot()
-    }
-    // 2 is NIFTI_XFORM_ALIGNED_ANAT, which nibabel gives a new image's sform; its qform it calls unknown.
-    let orientation = NIfTIFile.Orientation(
-      spacing: spacing, qform: NIfTIFile.matrix(matrix), sform: NIfTIFile.matrix(matrix), qformCode: 0, sformCode: 2,
-      namesUnits: false)
-    try NIfTIFile.writeLabels(segmentation, isTwoDimensional: false, orientation: orientation, to: file)
+    try NibabelImage.write(segmentation, affine: affine, to: file)
   }
 }

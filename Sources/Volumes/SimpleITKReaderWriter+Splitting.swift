@@ -23,41 +23,27 @@ extension SimpleITKReaderWriter {
         file: source.path, found: "an image of sizes \(header.sizes)", supported: "four axes, \(files.count) volumes")
     }
     let whole = try header.simpleITKGeometry(file: source.path)
-    let orientation = orientation(
+    let orientation = NIfTIFile.Orientation(
       SimpleITKGeometry(
         spacing: Array(whole.spacing[0..<3]), origin: Array(whole.origin[0..<3]),
         direction: (0..<3).flatMap { row in whole.direction[4 * row..<4 * row + 3] }))
     let sizes = Array(header.sizes[0..<3])
-    if header.mustRescale {
-      let (grid, _) = try NIfTIFile.read(source)
+    let voxels = NIfTIFile.voxels(header, source)
+    if voxels.elements.mustRescale {
+      let grid = try voxels.read(shape: header.gridShape)
       try grid.elements.withUnsafeBufferPointer { elements in
         for (channel, file) in files.enumerated() {
           let voxels = UnsafeBufferPointer(
             rebasing: elements[channel * grid.voxelCount..<(channel + 1) * grid.voxelCount])
           try NIfTIFile.write(
-            UnsafeRawBufferPointer(voxels), dataType: .float32, sizes: sizes, orientation: orientation, to: file)
+            UnsafeRawBufferPointer(voxels), type: .float32, sizes: sizes, orientation: orientation, to: file)
         }
       }
       return
     }
-    let reader = try FileByteReader(source)
-    try NIfTIFile.checkSize(header, reader, source)
-    let skipped = try reader.skip(header.dataOffset)
-    let width = header.dataType.byteCount
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: sizes.reduce(width, *), alignment: 64)
-    defer { bytes.deallocate() }
-    for (volume, file) in files.enumerated() {
-      let count = try reader.read(into: bytes)
-      guard skipped == header.dataOffset, count == bytes.count else {
-        throw ImageError.truncated(
-          file: source.path, expectedBytes: header.requiredByteCount, foundBytes: skipped + volume * bytes.count + count
-        )
-      }
-      if header.isByteSwapped && width > 1 {
-        for start in stride(from: 0, to: bytes.count, by: width) { bytes[start..<start + width].reverse() }
-      }
+    try voxels.forEachStoredPart(shape: header.gridShape) { volume, bytes in
       try NIfTIFile.write(
-        UnsafeRawBufferPointer(bytes), dataType: header.dataType, sizes: sizes, orientation: orientation, to: file)
+        bytes, type: voxels.elements.type, sizes: sizes, orientation: orientation, to: files[volume])
     }
   }
 }

@@ -1,13 +1,12 @@
-import CNIfTI
 import Foundation
 
-/// NIfTI images as nnU-Net sees them through SimpleITK: voxels in the file's order, never reoriented, with the
-/// direction matrix travelling along to the output.
+/// NIfTI, NRRD and MetaImage files as nnU-Net sees them through SimpleITK: voxels in the file's order, never reoriented,
+/// with the direction matrix travelling along to the output.
 ///
-/// nnU-Net: `SimpleITKIO`; ITK 5.4: `NiftiImageIO`.
+/// nnU-Net: `SimpleITKIO`.
 public struct SimpleITKReaderWriter: ImageReaderWriter {
   public static let name = "SimpleITKIO"
-  public static let fileEndings = [".nii.gz"]
+  public static let fileEndings = [".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"]
 
   private let warn: @Sendable (String) -> Void
 
@@ -18,8 +17,8 @@ public struct SimpleITKReaderWriter: ImageReaderWriter {
 
   public func readImages(_ files: [URL]) throws -> (VoxelGrid<Float>, ImageProperties) {
     let images = try files.map { file in
-      let (grid, header) = try NIfTIFile.read(file)
-      return (file: file, grid: grid, geometry: try header.simpleITKGeometry(file: file.path))
+      let (grid, header) = try ITKImageFile(file).read(file)
+      return (file: file, grid: grid, geometry: header.geometry)
     }
     guard let first = images.first else { throw ImageError.noFiles }
     for other in images.dropFirst() {
@@ -47,10 +46,10 @@ public struct SimpleITKReaderWriter: ImageReaderWriter {
   }
 
   public func readProperties(_ file: URL) throws -> (shape: [Int], properties: ImageProperties) {
-    let header = try NIfTIFile.readHeader(file)
-    let geometry = try header.simpleITKGeometry(file: file.path)
+    let header = try ITKImageFile(file).readHeader(file)
     return (
-      header.gridShape, ImageProperties(spacing: Self.arraySpacing(geometry.spacing), sitkStuff: geometry)
+      header.gridShape,
+      ImageProperties(spacing: Self.arraySpacing(header.geometry.spacing), sitkStuff: header.geometry)
     )
   }
 
@@ -60,29 +59,40 @@ public struct SimpleITKReaderWriter: ImageReaderWriter {
   }
 
   public func writeSegmentation(_ segmentation: VoxelGrid<Int16>, to file: URL, properties: ImageProperties) throws {
-    guard let geometry = properties.sitkStuff else {
-      throw ImageError.missingGeometry(file: file.path, expected: "sitk_stuff")
+    let (geometry, sizes) = try place(segmentation.spatialShape, file, properties)
+    try LabelEncoding(segmentation, file: file).withBytes { bytes, type in
+      try ITKImageFile(file).write(bytes, type: type, sizes: sizes, geometry: geometry, to: file)
     }
-    let orientation = Self.orientation(geometry)
-    try NIfTIFile.writeLabels(
-      segmentation, isTwoDimensional: geometry.spacing.count == 2, orientation: orientation, to: file)
   }
 
   /// Writes one channel as a float32 image.
   public func writeImage(_ image: VoxelGrid<Float>, channel: Int = 0, to file: URL, properties: ImageProperties) throws
   {
-    guard let geometry = properties.sitkStuff else {
-      throw ImageError.missingGeometry(file: file.path, expected: "sitk_stuff")
-    }
-    var sizes = Array(image.spatialShape.reversed())
-    if geometry.spacing.count == 2 && sizes[2] == 1 { sizes.removeLast() }
+    let (geometry, sizes) = try place(image.spatialShape, file, properties)
     try image.elements.withUnsafeBufferPointer { elements in
       let voxels = UnsafeBufferPointer(
         rebasing: elements[channel * image.voxelCount..<(channel + 1) * image.voxelCount])
-      try NIfTIFile.write(
-        UnsafeRawBufferPointer(voxels), dataType: .float32, sizes: sizes, orientation: Self.orientation(geometry),
-        to: file)
+      try ITKImageFile(file).write(
+        UnsafeRawBufferPointer(voxels), type: .float32, sizes: sizes, geometry: geometry, to: file)
     }
+  }
+
+  /// Where an image of shape `[Z, Y, X]` lies, and its sizes along x, y and, unless it is two-dimensional, z.
+  private func place(
+    _ shape: [Int], _ file: URL, _ properties: ImageProperties
+  ) throws -> (geometry: SimpleITKGeometry, sizes: [Int]) {
+    guard let geometry = properties.sitkStuff, case let axes = geometry.spacing.count, (2...4).contains(axes),
+      geometry.origin.count == axes, geometry.direction.count == axes * axes
+    else {
+      throw ImageError.missingGeometry(file: file.path, expected: "sitk_stuff with spacing, origin and direction")
+    }
+    var sizes = Array(shape.reversed())
+    if geometry.spacing.count == 2 && sizes[2] == 1 { sizes.removeLast() }
+    guard sizes.count <= geometry.spacing.count else {
+      throw ImageError.cannotWrite(
+        file: file.path, reason: "the image has \(geometry.spacing.count) axes, these voxels have shape \(shape)")
+    }
+    return (geometry, sizes)
   }
 
   /// Spacing in array order; a missing z axis is made the coarsest, an axis of channels is left out.
@@ -90,37 +100,6 @@ public struct SimpleITKReaderWriter: ImageReaderWriter {
     let positive = spacing.map { abs($0) }
     if positive.count == 2 { return [max(positive[0], positive[1]) * 999, positive[1], positive[0]] }
     return Array(positive[0..<3].reversed())
-  }
-
-  /// ITK: `NiftiImageIO::SetNIfTIOrientationFromImageIO`.
-  static func orientation(_ geometry: SimpleITKGeometry) -> NIfTIFile.Orientation {
-    let axes = geometry.spacing.count
-    let spatial = min(axes, 3)
-    // columns[axis][row], in RAS; a missing third axis points to the head.
-    var columns: [[Float]] = (0..<3).map { axis in (0..<3).map { $0 == axis ? 1 : 0 } }
-    for axis in 0..<spatial {
-      for row in 0..<spatial {
-        let cosine = Float(geometry.direction[row * axes + axis])
-        columns[axis][row] = row < 2 ? -cosine : cosine
-      }
-    }
-    // libnifti takes rows; ITK gives it the columns and transposes the result.
-    let rows = NIfTIHeader.rows(
-      nifti_make_orthog_mat44(
-        columns[0][0], columns[0][1], columns[0][2], columns[1][0], columns[1][1], columns[1][2], columns[2][0],
-        columns[2][1], columns[2][2]))
-    var axesMatrix = (0..<4).map { row in (0..<4).map { rows[$0][row] } }
-    for row in 0..<3 {
-      let origin = row < spatial ? geometry.origin[row] : 0
-      axesMatrix[row][3] = Float(row < 2 ? -origin : origin)
-    }
-    var scaled = axesMatrix
-    for row in 0..<spatial {
-      for column in 0..<spatial { scaled[row][column] *= Float(geometry.spacing[column]) }
-    }
-    return NIfTIFile.Orientation(
-      spacing: (0..<3).map { $0 < spatial ? Float(geometry.spacing[$0]) : 1 }, qform: NIfTIFile.matrix(axesMatrix),
-      sform: NIfTIFile.matrix(scaled), qformCode: 1, sformCode: 1, namesUnits: true)
   }
 }
 

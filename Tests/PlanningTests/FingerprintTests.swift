@@ -24,7 +24,7 @@ import Volumes
       let expectedFile = folder.appendingPathComponent("dataset_fingerprint.json")
       let expected = try DatasetFingerprint(contentsOf: expectedFile)
       let description = try DatasetDescription(contentsOf: raw.appendingPathComponent("dataset.json"))
-      let reader = try ReaderWriters.choose(fileEnding: description.fileEnding, overwriteName: nil)
+      let reader = try ReaderWriters.choose(fileEnding: description.fileEnding, overwriteName: nil, exampleFile: nil)
       let found = try extractor.extract(
         cases: DatasetFolders.trainingCases(rawFolder: raw, description: description),
         channelCount: description.channelNames.count, reader: reader)

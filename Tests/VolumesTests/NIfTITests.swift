@@ -203,6 +203,19 @@ func isClose(_ a: [Double], _ b: [Double], _ tolerance: Double) -> Bool {
     raw = RawNIfTI()
     raw.headerSize = 7
     #expect(throws: ImageError.self) { try read(raw) }
+    // libnifti puts 1 where a spacing is none.
+    for spacing in [Float.nan, .infinity, 0] {
+      raw = RawNIfTI()
+      raw.pixelSizes[2] = spacing
+      #expect(try read(raw).1.spacing[1] == 1, "\(spacing)")
+    }
+    // Found by fuzzing: axes along nothing.
+    raw = RawNIfTI()
+    (raw.sformCode, raw.rows[0]) = (1, .nan)
+    #expect(throws: ImageError.self) { try read(raw) }
+    for reader in ["NibabelIO", "NibabelIOWithReorient"] {
+      #expect(throws: ImageError.self) { try ReaderWriters.named(reader).readImages([folder.file("image.nii")]) }
+    }
     let empty = folder.file("empty.nii.gz")
     try Data().write(to: empty)
     #expect(throws: ImageError.truncated(file: empty.path, expectedBytes: 348, foundBytes: 0)) {
@@ -341,10 +354,13 @@ func isClose(_ a: [Double], _ b: [Double], _ tolerance: Double) -> Bool {
   }
 
   @Test func readersAreChosenByNameAndEnding() throws {
-    #expect(try ReaderWriters.choose(fileEnding: ".nii.gz", overwriteName: nil).name == "SimpleITKIO")
-    #expect(try ReaderWriters.choose(fileEnding: ".nii", overwriteName: nil).name == "NibabelIO")
-    #expect(try ReaderWriters.choose(fileEnding: ".nii.gz", overwriteName: "NibabelIO").name == "NibabelIO")
-    #expect(throws: ImageError.self) { try ReaderWriters.choose(fileEnding: ".xyz", overwriteName: nil) }
+    #expect(try ReaderWriters.choose(fileEnding: ".nii.gz", overwriteName: nil, exampleFile: nil).name == "SimpleITKIO")
+    #expect(try ReaderWriters.choose(fileEnding: ".nii", overwriteName: nil, exampleFile: nil).name == "NibabelIO")
+    #expect(
+      try ReaderWriters.choose(fileEnding: ".nii.gz", overwriteName: "NibabelIO", exampleFile: nil).name == "NibabelIO")
+    #expect(throws: ImageError.self) {
+      try ReaderWriters.choose(fileEnding: ".xyz", overwriteName: nil, exampleFile: nil)
+    }
     #expect(throws: ImageError.self) { try ReaderWriters.named("AbsentIO") }
   }
 }
