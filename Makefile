@@ -3,6 +3,7 @@
 # make test    builds and runs all tests
 # make demo    data set -> plan -> train -> predict -> evaluate -> pictures, in a few minutes
 # make bench   times the workloads (WORKLOAD=name for one)
+# make fuzz    feeds invented files to a reader (READER=name SECONDS=n, see CONTRIBUTING.md)
 # make lint    checks the format of every Swift file
 # make install puts the commands into PREFIX/bin
 
@@ -13,7 +14,7 @@ PACKAGES := libopenblas-dev libnifti-dev libhdf5-dev zlib1g-dev libpng-dev libti
 PROGRAM := .build/release/nnunet
 COMMANDS = $(shell $(PROGRAM) --list-commands)
 
-.PHONY: setup build test demo bench lint install clean
+.PHONY: setup build test demo bench fuzz lint install clean
 
 setup:
 	@Scripts/setup.sh $(PACKAGES)
@@ -31,8 +32,11 @@ demo: build
 bench: setup
 	swift run -c release nnunet-bench $(if $(WORKLOAD),--workload $(WORKLOAD))
 
+fuzz: setup
+	Scripts/fuzz.sh $(or $(READER),nifti) $(or $(SECONDS),600)
+
 lint:
-	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz/Package.swift Fuzz/Sources
 
 install: build
 	install -d $(PREFIX)/bin

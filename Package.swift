@@ -90,7 +90,15 @@ let support: [Target] = [
   .target(
     name: "TensorTestSupport",
     dependencies: ["TensorCore", "Autograd", "HDF5Files"],
-    path: "Tests/TensorTestSupport")
+    path: "Tests/TensorTestSupport"),
+  // Shared by the tests and by the fuzzer in `Fuzz/`.
+  .target(
+    name: "FuzzTargets",
+    dependencies: [
+      "Archives", "HDF5Files", "ModelFormats", "Volumes", "Datasets", "Preprocessing", "Planning", "Evaluation",
+      "NeuralNetworks", "Inference",
+    ],
+    path: "Tests/FuzzTargets"),
 ]
 
 func tests(_ target: String, _ more: [Target.Dependency] = [], exclude: [String] = []) -> Target {
@@ -104,6 +112,7 @@ let package = Package(
   products: [
     .library(name: "Inference", targets: ["Inference"]),
     .library(name: "Training", targets: ["Training"]),
+    .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     .executable(name: "nnUNetv2_plan_and_preprocess", targets: ["nnUNetv2_plan_and_preprocess"]),
     .executable(name: "nnUNetv2_train", targets: ["nnUNetv2_train"]),
     .executable(name: "nnUNetv2_predict", targets: ["nnUNetv2_predict"]),
@@ -135,6 +144,8 @@ let package = Package(
     tests("Evaluation", ["HDF5Files"]),
     tests("Training", ["HDF5Files"]),
     tests("Commands"),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzTargets", "TensorTestSupport"], exclude: ["Corpus"]),
     .testTarget(name: "ArchitectureTests"),
   ],
   swiftLanguageModes: [.v6]
