@@ -19,11 +19,12 @@ package final class AtomicFile {
   private static let bufferSize = 1 << 18
 
   /// Calls `body` with a new file; if it throws, nothing remains and a file of that name stays as it was.
-  package static func write(to path: String, _ body: (AtomicFile) throws -> Void) throws {
+  package static func write<Result>(to path: String, _ body: (AtomicFile) throws -> Result) throws -> Result {
     let file = try AtomicFile(path)
     do {
-      try body(file)
+      let result = try body(file)
       try file.commit()
+      return result
     } catch {
       file.discard()
       throw error

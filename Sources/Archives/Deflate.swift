@@ -81,10 +81,31 @@ final class Deflater {
   func process(
     _ input: UnsafeRawBufferPointer, finish: Bool, sink: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
+    try process(input, ending: finish ? Z_FINISH : Z_NO_FLUSH, sink: sink)
+  }
+
+  /// Gives everything so far to `sink`, up to a byte's end, and forgets it: what follows may be preceded by other
+  /// streams' parts.
+  func separate(sink: (UnsafeRawBufferPointer) throws -> Void) throws {
+    try process(UnsafeRawBufferPointer(start: nil, count: 0), ending: Z_FULL_FLUSH, sink: sink)
+  }
+
+  /// Compresses `input` into a part that can stand anywhere between other parts of a raw stream, and does not end it.
+  static func part(_ input: UnsafeRawBufferPointer, level: Int, name: String) throws -> [UInt8] {
+    let deflater = try Deflater(.raw, level: level, name: name)
+    var result: [UInt8] = []
+    try deflater.process(input, ending: Z_SYNC_FLUSH) { result.append(contentsOf: $0) }
+    return result
+  }
+
+  /// - Parameter ending: zlib's flush mode for the end of `input`.
+  private func process(
+    _ input: UnsafeRawBufferPointer, ending: Int32, sink: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
     var position = 0
     repeat {
       let part = min(input.count - position, 1 << 30)
-      let isLast = finish && position + part == input.count
+      let flush = position + part == input.count ? ending : Z_NO_FLUSH
       stream.pointee.next_in = UnsafeMutablePointer(
         mutating: input.bindMemory(to: UInt8.self).baseAddress.map { $0 + position })
       stream.pointee.avail_in = UInt32(part)
@@ -93,11 +114,13 @@ final class Deflater {
         let produced: Int = try output.withUnsafeMutableBytes { raw in
           stream.pointee.next_out = raw.bindMemory(to: UInt8.self).baseAddress
           stream.pointee.avail_out = UInt32(raw.count)
-          let status = deflate(stream, isLast ? Z_FINISH : Z_NO_FLUSH)
+          let status = deflate(stream, flush)
           guard status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR else {
             throw ArchiveError(.cannotWrite, name, expected: "to compress", found: "zlib status \(status)")
           }
-          isDone = isLast ? status == Z_STREAM_END : stream.pointee.avail_in == 0 && stream.pointee.avail_out > 0
+          isDone =
+            flush == Z_FINISH
+            ? status == Z_STREAM_END : stream.pointee.avail_in == 0 && stream.pointee.avail_out > 0
           return raw.count - Int(stream.pointee.avail_out)
         }
         if produced > 0 {

@@ -78,26 +78,31 @@ public final class NumPyArchiveWriter {
   private let zip: ZipWriter
   private let method: ZipWriter.Method
   private let path: String
+  private let runTasks: ZipWriter.TaskRunner?
   private var expectedBytes = 0
   private var currentKind: NumPyElementKind?
 
-  private init(_ zip: ZipWriter, method: ZipWriter.Method, path: String) {
+  private init(_ zip: ZipWriter, method: ZipWriter.Method, path: String, runTasks: ZipWriter.TaskRunner?) {
     self.zip = zip
     self.method = method
     self.path = path
+    self.runTasks = runTasks
   }
 
   /// Creates a file; if `body` throws, nothing remains and a file of that name stays as it was.
   ///
-  /// - Parameter method: deflated as `np.savez_compressed` by default.
-  public static func create(
+  /// - Parameters:
+  ///   - method: deflated as `np.savez_compressed` by default.
+  ///   - runTasks: compresses what is appended on several threads; arrays should then come in large pieces.
+  public static func create<Result>(
     atomicallyAt path: String, method: ZipWriter.Method = .deflated(level: 6),
-    _ body: (NumPyArchiveWriter) throws -> Void
-  ) throws {
+    compressingWith runTasks: ZipWriter.TaskRunner? = nil, _ body: (NumPyArchiveWriter) throws -> Result
+  ) throws -> Result {
     try ZipWriter.create(atomicallyAt: path) { zip in
-      let writer = NumPyArchiveWriter(zip, method: method, path: path)
-      try body(writer)
+      let writer = NumPyArchiveWriter(zip, method: method, path: path, runTasks: runTasks)
+      let result = try body(writer)
       try writer.end()
+      return result
     }
   }
 
@@ -148,7 +153,11 @@ public final class NumPyArchiveWriter {
       throw ArchiveError(
         .cannotWrite, path, expected: "at most \(expectedBytes) more bytes for this shape", found: "\(bytes.count)")
     }
-    try zip.write(bytes)
+    if let runTasks, bytes.count > 1 << 20 {
+      try zip.write(bytes, using: runTasks)
+    } else {
+      try zip.write(bytes)
+    }
     expectedBytes -= bytes.count
   }
 

@@ -21,6 +21,7 @@ public final class ZipWriter {
   private struct Current {
     var name: [UInt8]
     var deflater: Deflater?
+    var level: Int
     var headerOffset: Int
     var dataOffset: Int
     var checksum: UInt32 = 0
@@ -36,12 +37,15 @@ public final class ZipWriter {
   private init(_ file: AtomicFile) { self.file = file }
 
   /// Creates a zip file; if `body` throws, nothing remains and a file of that name stays as it was.
-  public static func create(atomicallyAt path: String, _ body: (ZipWriter) throws -> Void) throws {
+  public static func create<Result>(
+    atomicallyAt path: String, _ body: (ZipWriter) throws -> Result
+  ) throws -> Result {
     try AtomicFile.write(to: path) { file in
       let writer = ZipWriter(file)
-      try body(writer)
+      let result = try body(writer)
       if writer.current != nil { try writer.endEntry() }
       try writer.writeDirectory()
+      return result
     }
   }
 
@@ -61,12 +65,17 @@ public final class ZipWriter {
         .cannotWrite, file.path, expected: "an entry name of 1 to 65535 bytes", found: "\(nameBytes.count)")
     }
     var deflater: Deflater?
-    if case .deflated(let level) = method { deflater = try Deflater(.raw, level: level, name: file.path) }
+    var level = 0
+    if case .deflated(let asked) = method {
+      level = asked
+      deflater = try Deflater(.raw, level: level, name: file.path)
+    }
     let headerOffset = file.position
     // The sizes are not known yet: they go into a zip64 field that is filled when the entry ends.
     try file.write(
       localHeader(name: nameBytes, method: deflater == nil ? 0 : 8, checksum: 0, compressedSize: 0, size: 0))
-    current = Current(name: nameBytes, deflater: deflater, headerOffset: headerOffset, dataOffset: file.position)
+    current = Current(
+      name: nameBytes, deflater: deflater, level: level, headerOffset: headerOffset, dataOffset: file.position)
   }
 
   /// Appends to the entry that is open.
@@ -82,6 +91,38 @@ public final class ZipWriter {
       try file.write(bytes)
     }
     current = entry
+  }
+
+  /// Runs `body` for the numbers below a count, perhaps on several threads, and returns when all are done.
+  public typealias TaskRunner = (_ count: Int, _ body: (Int) -> Void) -> Void
+
+  /// Appends to the entry that is open, and compresses pieces of 1 MiB side by side. The file depends on the bytes and
+  /// on how they are divided among calls, not on the threads.
+  public func write(_ bytes: UnsafeRawBufferPointer, using runTasks: TaskRunner) throws {
+    guard var entry = current, let deflater = entry.deflater else { return try write(bytes) }
+    entry.checksum = checksumCRC32(bytes, continuing: entry.checksum)
+    entry.size += bytes.count
+    current = entry
+    try deflater.separate { try file.write($0) }
+    let pieceSize = 1 << 20
+    // So many at a time that their results take little memory.
+    let piecesAtOnce = 32
+    for start in stride(from: 0, to: bytes.count, by: pieceSize * piecesAtOnce) {
+      let group = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + pieceSize * piecesAtOnce, bytes.count)])
+      let count = (group.count + pieceSize - 1) / pieceSize
+      var parts = [Result<[UInt8], any Error>](repeating: .success([]), count: count)
+      let (level, name) = (entry.level, file.path)
+      parts.withUnsafeMutableBufferPointer { parts in
+        let parts = parts
+        runTasks(count) { piece in
+          let range = piece * pieceSize..<min((piece + 1) * pieceSize, group.count)
+          parts[piece] = Result {
+            try Deflater.part(UnsafeRawBufferPointer(rebasing: group[range]), level: level, name: name)
+          }
+        }
+      }
+      for part in parts { try file.write(part.get()) }
+    }
   }
 
   /// Appends to the entry that is open.

@@ -7,6 +7,8 @@ public enum CommandLineTool {
   ///
   /// - Parameter arguments: as in `CommandLine.arguments`, the program's path first.
   public static func main(_ arguments: [String] = CommandLine.arguments) -> Never {
+    // A file that grows beyond the limit on file sizes is an error of that file, not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
     let called = arguments.first.map { URL(fileURLWithPath: $0).lastPathComponent } ?? ""
     let rest = Array(arguments.dropFirst())
     if let command = RootCommand.nnUNetCommands.first(where: { $0.configuration.commandName == called }) {

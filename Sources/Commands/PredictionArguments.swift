@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Inference
+import Preprocessing
 import Training
 
 /// The options that both predict commands share.
@@ -41,11 +42,15 @@ struct PredictionArguments: ParsableArguments {
   var checkpoint = "checkpoint_final.pth"
 
   @Option(
-    name: .customLong("npp", withSingleDash: true), help: "How many cases are read and preprocessed at a time.")
-  var preprocessingThreads = 3
+    name: .customLong("npp", withSingleDash: true),
+    help:
+      "How many cases are read and preprocessed at a time. Default: nnUNet_npp, else 3; with -nps 0 too, one by one.")
+  var preprocessingThreads: Int?
 
-  @Option(name: .customLong("nps", withSingleDash: true), help: "How many cases are exported at a time.")
-  var exportThreads = 3
+  @Option(
+    name: .customLong("nps", withSingleDash: true),
+    help: "How many cases are exported at a time. Default: nnUNet_nps, else 3.")
+  var exportThreads: Int?
 
   @Option(
     name: .customLong("prev_stage_predictions", withSingleDash: true),
@@ -63,6 +68,14 @@ struct PredictionArguments: ParsableArguments {
     help: "Keep intermediate results out of the device's memory; on the CPU, the only device here, they always are.")
   var notOnDevice = false
 
+  @Option(
+    name: .customLong("memory_limit"),
+    help: ArgumentHelp(
+      "How much memory the cases on their way may take together by estimate, in gigabytes (10^9 bytes): cases wait for "
+        + "room, and a case that can't fit alone is refused. Default: nnUNet_memory_limit, else nine tenths of what the "
+        + "system and the control group have available.", valueName: "GB"))
+  var memoryLimit: Double?
+
   @Flag(
     name: .customLong("reference_precision"),
     help: "Round intermediate results to 16 bits step by step as nnU-Net does, to reproduce its results exactly.")
@@ -73,8 +86,11 @@ struct PredictionArguments: ParsableArguments {
     guard stepSize > 0 && stepSize <= 1 else {
       throw ValidationError("-step_size \(stepSize): it must be above 0 and at most 1.")
     }
-    guard preprocessingThreads >= 0, exportThreads >= 0 else {
+    guard preprocessingThreads ?? 0 >= 0, exportThreads ?? 0 >= 0 else {
       throw ValidationError("-npp and -nps can't be negative.")
+    }
+    guard memoryLimit ?? 1 > 0, memoryLimit ?? 1 < 1e9 else {
+      throw ValidationError("--memory_limit: give a positive number of gigabytes.")
     }
     for fold in folds where fold != "all" && Int(fold) == nil {
       throw ValidationError("-f \(fold): a fold is a number or 'all'.")
@@ -83,6 +99,11 @@ struct PredictionArguments: ParsableArguments {
 
   /// Predicts; ends with exit code 1 if a case failed or the run was interrupted.
   func predict(modelFolder: URL, partCount: Int, part: Int) throws {
+    let environment = ProcessInfo.processInfo.environment
+    let memoryLimit = try memoryLimit.map { Int($0 * 1e9) } ?? AvailableMemory.configuredBytes(environment: environment)
+    func threads(_ given: Int?, _ variable: String) -> Int {
+      given ?? environment[variable].flatMap(Int.init).flatMap { $0 >= 0 ? $0 : nil } ?? 3
+    }
     let predictor = try Predictor(
       modelFolder: modelFolder, folds: folds, checkpointName: checkpoint,
       options: PredictionOptions(
@@ -92,9 +113,11 @@ struct PredictionArguments: ParsableArguments {
       predictor: predictor,
       settings: .init(
         inputFolder: URL(fileURLWithPath: input), outputFolder: URL(fileURLWithPath: output),
-        savesProbabilities: savesProbabilities, overwrites: !continues, preprocessingThreads: preprocessingThreads,
-        exportThreads: exportThreads, previousStageFolder: previousStagePredictions.map { URL(fileURLWithPath: $0) },
-        partCount: partCount, part: part))
+        savesProbabilities: savesProbabilities, overwrites: !continues,
+        preprocessingThreads: threads(preprocessingThreads, "nnUNet_npp"),
+        exportThreads: threads(exportThreads, "nnUNet_nps"),
+        previousStageFolder: previousStagePredictions.map { URL(fileURLWithPath: $0) }, partCount: partCount,
+        part: part, memoryLimit: memoryLimit))
     let cancellation = Cancellation()
     InterruptRequest.whenRequested {
       FileHandle.standardError.write(Data("\nStopping; finished cases are kept. Once more to stop at once.\n".utf8))

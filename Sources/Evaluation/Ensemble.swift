@@ -6,7 +6,8 @@ import Volumes
 
 /// Averages the probabilities that several models predicted for the same cases, and turns the means into segmentations.
 ///
-/// Class by class: memory holds one class of each member, not all of them.
+/// Piece by piece: of the probabilities memory holds a million values of a class and of each member; besides, for every
+/// voxel its largest probability so far and its label, 6 bytes.
 ///
 /// nnU-Net: `ensemble_folders` of `nnunetv2/ensembling/ensemble.py`.
 public struct Ensemble: Sendable {
@@ -86,65 +87,76 @@ public struct Ensemble: Sendable {
     if savesProbabilities {
       try NumPyArchiveWriter.create(atomicallyAt: output.path + ".npz") { writer in
         try writer.begin("probabilities", shape: shape, kind: .float32)
-        try average(readers, voxelCount: classifier.voxelCount) { probabilities in
+        try average(readers, voxelCount: classifier.voxelCount) { probabilities, start in
           try writer.append(probabilities)
-          classifier.add(probabilities)
+          classifier.add(probabilities, at: start)
         }
       }
       try Pickle.write(pickled, atomicallyAt: output.path + ".pkl")
     } else {
-      try average(readers, voxelCount: classifier.voxelCount) { classifier.add($0) }
+      try average(readers, voxelCount: classifier.voxelCount) { classifier.add($0, at: $1) }
     }
     try readerWriter.writeSegmentation(
       classifier.segmentation, to: URL(fileURLWithPath: output.path + description.fileEnding), properties: properties)
   }
 
-  /// The mean of one class after the other, added in the order of the members and divided in float32.
-  private func average(_ readers: [NumPyReader], voxelCount: Int, _ body: ([Float]) throws -> Void) throws {
+  /// The mean of one class after the other in pieces, added in the order of the members and divided in float32.
+  private func average(
+    _ readers: [NumPyReader], voxelCount: Int, _ body: (_ probabilities: [Float], _ start: Int) throws -> Void
+  ) throws {
+    let pieceSize = 1 << 20
+    let count = Float(readers.count)
     for _ in 0..<labels.segmentationHeadCount {
-      var mean = try readers[0].read(voxelCount, as: Float.self)
-      for reader in readers.dropFirst() {
-        let other = try reader.read(voxelCount, as: Float.self)
-        for index in mean.indices { mean[index] += other[index] }
+      for start in stride(from: 0, to: voxelCount, by: pieceSize) {
+        let size = min(pieceSize, voxelCount - start)
+        var mean = try readers[0].read(size, as: Float.self)
+        for reader in readers.dropFirst() {
+          let other = try reader.read(size, as: Float.self)
+          for index in mean.indices { mean[index] += other[index] }
+        }
+        for index in mean.indices { mean[index] /= count }
+        try body(mean, start)
       }
-      let count = Float(readers.count)
-      for index in mean.indices { mean[index] /= count }
-      try body(mean)
     }
   }
 }
 
-/// Makes a label map of probabilities that come class by class.
+/// Makes a label map of probabilities that come class by class, each in pieces.
 ///
 /// nnU-Net: `LabelManager.convert_probabilities_to_segmentation`: the first largest class, or for regions in their
 /// order whatever is above one half, later ones over earlier ones.
 struct ProbabilityClassifier {
   private let labels: LabelManager
-  private var best: [Float] = []
+  private var best: [Float]
   private var index = 0
   private(set) var segmentation: VoxelGrid<Int16>
 
   init(labels: LabelManager, spatialShape: [Int]) {
     self.labels = labels
     segmentation = VoxelGrid(shape: [1] + spatialShape, repeating: 0)
+    best = labels.hasRegions ? [] : Array(repeating: -.infinity, count: segmentation.voxelCount)
   }
 
   var voxelCount: Int { segmentation.voxelCount }
 
-  mutating func add(_ probabilities: [Float]) {
-    if labels.hasRegions {
-      let value = Int16(clamping: labels.regionsClassOrder[index])
-      for voxel in probabilities.indices where probabilities[voxel] > 0.5 { segmentation.elements[voxel] = value }
-    } else if index == 0 {
-      best = probabilities
-    } else {
-      let value = Int16(clamping: index)
-      for voxel in probabilities.indices where probabilities[voxel] > best[voxel] {
-        best[voxel] = probabilities[voxel]
-        segmentation.elements[voxel] = value
+  /// - Parameter start: the voxel of the first probability; a class begins at 0 and ends with the last voxel.
+  mutating func add(_ probabilities: [Float], at start: Int) {
+    let regionLabel = labels.hasRegions ? Int16(clamping: labels.regionsClassOrder[index]) : nil
+    let classLabel = Int16(clamping: index)
+    segmentation.elements.withUnsafeMutableBufferPointer { segmentation in
+      best.withUnsafeMutableBufferPointer { best in
+        for (offset, probability) in probabilities.enumerated() {
+          let voxel = start + offset
+          if let regionLabel {
+            if probability > 0.5 { segmentation[voxel] = regionLabel }
+          } else if probability > best[voxel] {
+            best[voxel] = probability
+            segmentation[voxel] = classLabel
+          }
+        }
       }
     }
-    index += 1
+    if start + probabilities.count == voxelCount { index += 1 }
   }
 }
 

@@ -13,14 +13,20 @@ struct CasePipeline: Sendable {
   let outcomes: OutcomeCollector
   let progress: any PredictionProgress
   let cancellation: Cancellation?
+  /// What the cases on their way may hold together.
+  let gate: MemoryGate
 
   /// A case on its way, with what the last stage made of it.
   private struct Stage<Content: Sendable>: Sendable {
     let index: Int
     let item: CaseFiles
     var seconds: StageSeconds
+    /// Goes back when the case leaves the pipeline, however it does.
+    let memory: MemoryReservation
     let content: Content
   }
+
+  private var route: LogitsRoute { run.settings.savesProbabilities ? .probabilityFile : .labels }
 
   /// One case after the other, in the calling thread.
   func runInOrder() {
@@ -70,11 +76,17 @@ struct CasePipeline: Sendable {
 
   private func prepare(_ entry: (index: Int, item: CaseFiles)) -> Stage<PreprocessedCase>? {
     attempt(entry.index, entry.item, StageSeconds()) { seconds in
-      let image = try seconds.measure(.reading) {
-        try checkMemory(run.predictor.memoryEstimate(of: entry.item))
-        return try run.predictor.read(entry.item)
+      let need = try seconds.measure(.reading) {
+        let need = try run.predictor.memory(of: entry.item, route)
+        try checkFits(need.preprocessing)
+        return need
       }
-      return try seconds.measure(.preprocessing) { try run.predictor.preprocess(image) }
+      // Cropping may make the image smaller: whether the network has room is decided when that is known.
+      let memory = gate.enter(min(need.bytes, gate.limit))
+      try cancellation?.check()
+      let image = try seconds.measure(.reading) { try run.predictor.read(entry.item) }
+      let prepared = try seconds.measure(.preprocessing) { try run.predictor.preprocess(image) }
+      return (memory, prepared)
     }
   }
 
@@ -82,12 +94,13 @@ struct CasePipeline: Sendable {
     let identifier = stage.item.identifier
     return attempt(stage.index, stage.item, stage.seconds) { seconds in
       progress.report(.networkStarted(case: identifier, shape: stage.content.data.shape))
-      return try seconds.measure(.network) {
-        let keepsLogits = run.settings.savesProbabilities
-        try checkMemory(run.predictor.memoryEstimate(of: stage.content, keepsLogits: keepsLogits))
+      let predicted = try seconds.measure(.network) {
+        let need = try run.predictor.memory(of: stage.content, route)
+        try checkFits(need.afterPreprocessing)
+        stage.memory.shrink(to: need.afterPreprocessing.bytes)
         let start = ContinuousClock.now
-        return try run.predictor.runNetwork(
-          on: stage.content, keepsLogits: keepsLogits, cancellation: cancellation
+        let predicted = try run.predictor.runNetwork(
+          on: stage.content, route, temporaryFolder: run.settings.outputFolder, cancellation: cancellation
         ) { tiles in
           let elapsed = (ContinuousClock.now - start) / .seconds(1)
           let rate = tiles.fraction * Double(tiles.tileCount) / max(elapsed, 1e-9)
@@ -95,45 +108,70 @@ struct CasePipeline: Sendable {
           progress.report(
             .tiles(case: identifier, progress: tiles, tilesPerSecond: rate, secondsLeft: left))
         }
+        stage.memory.shrink(to: need.export.bytes)
+        return predicted
       }
+      return (stage.memory, predicted)
     }
   }
 
   private func finish(_ stage: Stage<PredictedCase>) {
     let identifier = stage.item.identifier
     let written: Stage<Void>? = attempt(stage.index, stage.item, stage.seconds) { seconds in
-      let result = try seconds.measure(.export) {
-        try run.predictor.export(stage.content, keepsProbabilities: run.settings.savesProbabilities)
+      let files = run.resultFiles(identifier)
+      let properties = stage.content.properties
+      let segmentation: VoxelGrid<Int16>
+      if run.settings.savesProbabilities {
+        segmentation = try seconds.measure(
+          .writing,
+          interruptedBy: { seconds in
+            try writeProbabilities(of: stage.content, to: files.probabilities, &seconds)
+          })
+        try seconds.measure(.writing) { try PredictionFiles.write(properties: properties, to: files.properties) }
+      } else {
+        segmentation = try seconds.measure(.export) { try run.predictor.export(stage.content) }
       }
       try seconds.measure(.writing) {
-        let files = run.resultFiles(identifier)
-        if let probabilities = result.probabilities {
-          try PredictionFiles.write(probabilities: probabilities, to: files.probabilities)
-          try PredictionFiles.write(properties: stage.content.properties, to: files.properties)
-        }
         try run.predictor.readerWriter.writeSegmentation(
-          result.segmentation, to: files.segmentation, properties: stage.content.properties.image)
+          segmentation, to: files.segmentation, properties: properties.image)
       }
+      return (stage.memory, ())
     }
     if let written { outcomes.note(stage.index, identifier, .done, written.seconds) }
   }
 
-  private func checkMemory(_ estimate: MemoryEstimate) throws {
-    guard let limit = run.settings.memoryLimit ?? AvailableMemory.bytes(), estimate.bytes > limit else {
-      return
+  /// Makes and writes the probabilities of one class after the other.
+  private func writeProbabilities(
+    of predicted: PredictedCase, to file: URL, _ seconds: inout StageSeconds
+  ) throws -> VoxelGrid<Int16> {
+    let shape = run.predictor.probabilityShape(predicted.properties)
+    return try PredictionFiles.writeProbabilities(shape: shape, to: file) { append in
+      try seconds.measure(
+        .export,
+        interruptedBy: { seconds in
+          try run.predictor.export(predicted, wantsProbabilities: true) { probabilities in
+            try cancellation?.check()
+            try seconds.measure(.writing) { try append(probabilities.elements) }
+          }
+        })
     }
-    throw InferenceError.notEnoughMemory(needed: estimate.bytes, limit: limit, parts: estimate.description)
+  }
+
+  private func checkFits(_ estimate: MemoryEstimate) throws {
+    guard estimate.bytes > gate.limit else { return }
+    throw InferenceError.notEnoughMemory(needed: estimate.bytes, limit: gate.limit, parts: estimate.description)
   }
 
   /// Runs a stage; what goes wrong is noted and ends this case alone.
   private func attempt<Content: Sendable>(
-    _ index: Int, _ item: CaseFiles, _ seconds: StageSeconds, _ body: (inout StageSeconds) throws -> Content
+    _ index: Int, _ item: CaseFiles, _ seconds: StageSeconds,
+    _ body: (inout StageSeconds) throws -> (MemoryReservation, Content)
   ) -> Stage<Content>? {
     var seconds = seconds
     do {
       try cancellation?.check()
-      let content = try body(&seconds)
-      return Stage(index: index, item: item, seconds: seconds, content: content)
+      let (memory, content) = try body(&seconds)
+      return Stage(index: index, item: item, seconds: seconds, memory: memory, content: content)
     } catch let failure as StageFailure {
       outcomes.note(index, item.identifier, .failed(stage: failure.stage, reason: failure.reason), seconds)
     } catch {

@@ -50,8 +50,8 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     case .badPart(let part, let count):
       "part \(part) of \(count) does not exist; parts are numbered from 0 to one less than their number"
     case .notEnoughMemory(let needed, let limit, let parts):
-      "needs about \(AvailableMemory.text(needed)) of memory (\(parts)), but \(AvailableMemory.text(limit)) are free; "
-        + "free memory, use a machine with more, or leave out --save_probabilities"
+      "needs about \(AvailableMemory.text(needed)) of memory (\(parts)), but \(AvailableMemory.text(limit)) may be "
+        + "used; free memory, raise --memory_limit if there is more, or use another machine"
     case .cannotWrite(let path, let problem): "\(path): \(problem); check permissions and free space"
     }
   }

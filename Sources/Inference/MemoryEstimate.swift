@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 import NeuralNetworks
 import Preprocessing
@@ -44,28 +45,100 @@ extension SlidingWindowPredictor {
   }
 }
 
+/// What a case needs in its stages.
+struct CaseMemory: Sendable {
+  let preprocessing: MemoryEstimate
+  let network: MemoryEstimate
+  let export: MemoryEstimate
+
+  /// What it needs once it is preprocessed.
+  var afterPreprocessing: MemoryEstimate { network.bytes >= export.bytes ? network : export }
+  var bytes: Int { max(preprocessing.bytes, afterPreprocessing.bytes) }
+}
+
+/// How logits become results, which decides on the memory for it.
+enum LogitsRoute: Sendable {
+  /// Labels only, slab by slab where the resampling allows.
+  case labels
+  /// Probabilities are written to a file class by class.
+  case probabilityFile
+  /// Probabilities are given in memory.
+  case probabilitiesInMemory
+}
+
 extension Predictor {
-  /// What the network's and the export's work on a preprocessed case takes at most.
-  func memoryEstimate(of prepared: PreprocessedCase, keepsLogits: Bool) throws -> MemoryEstimate {
-    let shape = prepared.data.spatialShape
+  /// What a case takes, from the header of its first file: at most, because cropping is not known yet.
+  /// - Throws: ``InferenceError/wrongChannels(identifier:expected:found:)`` if there is not one file per channel.
+  func memory(of files: CaseFiles, _ route: LogitsRoute) throws -> CaseMemory {
+    let names = model.datasetDescription.channelNames
+    guard files.channels == Array(names.indices), let first = files.images.first else {
+      throw InferenceError.wrongChannels(identifier: files.identifier, expected: names, found: files.channels)
+    }
+    let preprocessing = try preprocessor.estimatedMemory(
+      of: DatasetCase(identifier: files.identifier, images: files.images, label: nil))
+    let (shape, properties) = try readerWriter.readProperties(first)
+    guard shape.count == 4, properties.spacing.count == 3 else {
+      // Reading will say what is wrong with it.
+      let nothing = MemoryEstimate(parts: [])
+      return CaseMemory(preprocessing: nothing, network: nothing, export: nothing)
+    }
+    let order = model.plans.transposeForward
+    let (whole, spacing) = (order.map { shape[$0 + 1] }, order.map { properties.spacing[$0] })
+    let planned = model.configuration.spacing
+    let target = planned.count < 3 ? [spacing[0]] + planned : planned
+    return try memory(
+      preprocessing: preprocessing, channels: model.network.inputChannels,
+      shape: Resampling.newShape(of: whole, spacing: spacing, newSpacing: target),
+      properties: CaseProperties(
+        image: properties, shapeBeforeCropping: whole,
+        boxUsedForCropping: BoundingBox(lower: [0, 0, 0], upper: whole),
+        shapeAfterCroppingAndBeforeResampling: whole), route)
+  }
+
+  /// What a preprocessed case still takes.
+  func memory(of prepared: PreprocessedCase, _ route: LogitsRoute) throws -> CaseMemory {
+    try memory(
+      preprocessing: 0, channels: prepared.data.channelCount, shape: prepared.data.spatialShape,
+      properties: prepared.properties, route)
+  }
+
+  private func memory(
+    preprocessing: Int, channels: Int, shape: [Int], properties: CaseProperties, _ route: LogitsRoute
+  ) throws -> CaseMemory {
     let heads = model.network.headCount
-    let voxels = shape.reduce(1, *)
-    let imageVoxels = prepared.properties.shapeBeforeCropping.reduce(1, *)
-    let croppedVoxels = prepared.properties.shapeAfterCroppingAndBeforeResampling.reduce(1, *)
-    var parts = [MemoryEstimate.Part(name: "preprocessed image", bytes: 4 * prepared.data.elements.count + 2 * voxels)]
-    parts += slidingWindow.memoryEstimate(imageShape: shape, network: model.network)
-    if try keepsLogits || exporter.labelStream(forLogitsOf: shape, properties: prepared.properties) == nil {
-      parts.append(.init(name: "all logits", bytes: 4 * heads * voxels))
-    } else {
-      parts.append(
+    let (voxels, plane) = (shape.reduce(1, *), shape[1] * shape[2])
+    let imageVoxels = properties.shapeBeforeCropping.reduce(1, *)
+    let croppedVoxels = properties.shapeAfterCroppingAndBeforeResampling.reduce(1, *)
+    var network = [MemoryEstimate.Part(name: "preprocessed image", bytes: 4 * channels * voxels + 2 * voxels)]
+    network += slidingWindow.memoryEstimate(imageShape: shape, network: model.network)
+    let labels = MemoryEstimate.Part(name: "labels", bytes: 2 * (croppedVoxels + 2 * imageVoxels))
+    var export = [labels]
+    var route = route
+    if case .labels = route, try exporter.labelStream(forLogitsOf: shape, properties: properties) == nil {
+      // Class by class as for probabilities, without writing them.
+      route = .probabilityFile
+    }
+    switch route {
+    case .labels:
+      network.append(
         .init(
-          name: "logits under way to labels",
-          bytes: LabelStream.windowByteCount(channelCount: heads, plane: shape[1] * shape[2])))
+          name: "logits on their way to labels",
+          bytes: LabelStream.windowByteCount(channelCount: heads, plane: plane)))
+      network.append(labels)
+    case .probabilityFile:
+      network.append(
+        .init(
+          name: "logits on their way to a file",
+          bytes: LogitsSpool.bufferByteCount(channelCount: heads, plane: plane)))
+      export.append(.init(name: "logits of a class", bytes: 4 * (voxels + 2 * croppedVoxels)))
+      export.append(.init(name: "probabilities of a class", bytes: 4 * (3 * croppedVoxels + 2 * imageVoxels)))
+    case .probabilitiesInMemory:
+      network.append(.init(name: "all logits", bytes: 4 * heads * voxels))
+      export.append(.init(name: "all logits", bytes: 4 * heads * voxels))
+      export.append(.init(name: "probabilities", bytes: 4 * (heads * imageVoxels + 6 * croppedVoxels)))
     }
-    if keepsLogits {
-      parts.append(.init(name: "probabilities", bytes: 4 * heads * (croppedVoxels + 2 * imageVoxels)))
-    }
-    parts.append(.init(name: "labels", bytes: 2 * (croppedVoxels + 2 * imageVoxels)))
-    return MemoryEstimate(parts: parts)
+    return CaseMemory(
+      preprocessing: MemoryEstimate(parts: [.init(name: "reading and preprocessing", bytes: preprocessing)]),
+      network: MemoryEstimate(parts: network), export: MemoryEstimate(parts: export))
   }
 }

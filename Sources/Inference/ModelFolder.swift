@@ -52,7 +52,8 @@ public struct ModelFolder: Sendable {
         file: checkpoints[0].file, axes: allowedMirroringAxes, dimensions: dimensions)
     }
     let network = try UNet(
-      configuration: configuration, datasetDescription: datasetDescription, plansFile: plans.file)
+      configuration: configuration, datasetDescription: datasetDescription, plansFile: plans.file,
+      trainerName: trainerName)
     self.network = network
     parameterSets = try checkpoints.map { checkpoint in
       let parameters = try ParameterSet(

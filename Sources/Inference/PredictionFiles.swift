@@ -1,21 +1,29 @@
 import Archives
 import Foundation
 import Preprocessing
+import TensorCore
 import Volumes
 
 /// The files beside a segmentation that nnU-Net's ensembling reads.
 package enum PredictionFiles {
-  /// `CASE.npz` with the array `probabilities`, float32 `[C, Z, Y, X]`, written class by class.
+  /// `CASE.npz` with the array `probabilities`, float32 `[C, Z, Y, X]`.
   package static func write(probabilities: VoxelGrid<Float>, to file: URL) throws {
-    let count = probabilities.voxelCount
-    try NumPyArchiveWriter.create(atomicallyAt: file.path) { writer in
-      try writer.begin("probabilities", shape: probabilities.shape, kind: .float32)
-      try probabilities.elements.withUnsafeBufferPointer { elements in
-        for channel in 0..<probabilities.channelCount {
-          try writer.append(UnsafeBufferPointer(rebasing: elements[channel * count..<(channel + 1) * count]))
-        }
-      }
+    try writeProbabilities(shape: probabilities.shape, to: file) { append in
+      for channel in 0..<probabilities.channelCount { try append(probabilities.channel(channel).elements) }
     }
+  }
+
+  /// The same, class by class, compressed on all threads.
+  /// - Parameter body: is given what appends the probabilities of the next class.
+  static func writeProbabilities<Result>(
+    shape: [Int], to file: URL, _ body: (_ append: ([Float]) throws -> Void) throws -> Result
+  ) throws -> Result {
+    try NumPyArchiveWriter.create(
+      atomicallyAt: file.path, compressingWith: { WorkerPool.shared.run(tasks: $0, $1) },
+      { writer in
+        try writer.begin("probabilities", shape: shape, kind: .float32)
+        return try body { try writer.append($0) }
+      })
   }
 
   /// `CASE.pkl` with the properties as nnU-Net pickles them.

@@ -23,9 +23,23 @@ public struct StageSeconds: Sendable, Hashable {
       return try body()
     } catch let error as CancellationError {
       throw error
+    } catch let failure as StageFailure {
+      throw failure
     } catch {
       throw StageFailure(stage: stage, reason: "\(error)")
     }
+  }
+
+  /// Runs a stage in which others take place, whose time is theirs.
+  mutating func measure<Result>(
+    _ stage: PredictionStage, interruptedBy body: (inout StageSeconds) throws -> Result
+  ) throws -> Result {
+    var others = StageSeconds()
+    defer {
+      seconds[stage, default: 0] -= others.total
+      for (stage, time) in others.seconds { seconds[stage, default: 0] += time }
+    }
+    return try measure(stage) { try body(&others) }
   }
 }
 
@@ -57,6 +71,10 @@ public struct PredictionReport: Sendable {
   public let outcomes: [CaseOutcome]
   /// From the first case's beginning to the last one's end.
   public let seconds: Double
+  /// The bytes that the cases on their way could take together.
+  public let memoryLimit: Int
+  /// The most bytes that cases held at a time, by estimate.
+  public let largestReservation: Int
 
   public var failures: [CaseOutcome] {
     outcomes.filter { if case .failed = $0.status { true } else { false } }
@@ -89,7 +107,9 @@ public struct PredictionReport: Sendable {
     func count(_ status: (CaseOutcome.Status) -> Bool) -> JSONValue { .integer(outcomes.count { status($0.status) }) }
     return [
       "done": count { $0 == .done }, "skipped": count { $0 == .skipped }, "failed": .integer(failures.count),
-      "cancelled": count { $0 == .cancelled }, "seconds": .number(seconds), "cases": .array(cases),
+      "cancelled": count { $0 == .cancelled }, "seconds": .number(seconds),
+      "memory_limit_bytes": .integer(memoryLimit),
+      "memory_reserved_bytes": .integer(largestReservation), "cases": .array(cases),
     ]
   }
 

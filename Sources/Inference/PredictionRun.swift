@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Preprocessing
 import Synchronization
 import TensorCore
 
@@ -28,8 +29,9 @@ public struct PredictionRun: Sendable {
     /// Splits the list of cases: this run does cases `part`, `part + partCount`, ...
     public var partCount: Int
     public var part: Int
-    /// Bytes that a case may need by estimate; larger ones are refused. `nil` takes what the system has available when
-    /// the case starts.
+    /// Bytes that all cases on their way may need together, by estimate: a case waits until it fits beside those before
+    /// it, and is refused if it can't fit alone. `nil` takes nine tenths of what the system and the control group have
+    /// available when the run starts.
     public var memoryLimit: Int?
 
     public init(
@@ -48,6 +50,9 @@ public struct PredictionRun: Sendable {
       self.part = part
       self.memoryLimit = memoryLimit
     }
+
+    /// Whether one case is done after the other.
+    var isSequential: Bool { preprocessingThreads <= 0 && exportThreads <= 0 }
   }
 
   public let predictor: Predictor
@@ -79,10 +84,11 @@ public struct PredictionRun: Sendable {
       .runStarted(cases: waiting.map { all[$0].identifier }, skipped: skipped.sorted().map { all[$0].identifier }))
     let outcomes = OutcomeCollector(progress: progress)
     for index in skipped { outcomes.note(index, all[index].identifier, .skipped, StageSeconds()) }
+    let gate = MemoryGate(limit: settings.memoryLimit)
     let pipeline = CasePipeline(
       run: self, cases: waiting.map { (index: $0, item: all[$0]) }, outcomes: outcomes, progress: progress,
-      cancellation: cancellation)
-    if settings.preprocessingThreads <= 0 && settings.exportThreads <= 0 {
+      cancellation: cancellation, gate: gate)
+    if settings.isSequential {
       pipeline.runInOrder()
     } else {
       pipeline.runOverlapped(
@@ -92,7 +98,8 @@ public struct PredictionRun: Sendable {
       outcomes: all.indices.map { index in
         outcomes[index]
           ?? CaseOutcome(identifier: all[index].identifier, status: .cancelled, seconds: StageSeconds())
-      }, seconds: (ContinuousClock.now - start) / .seconds(1))
+      }, seconds: (ContinuousClock.now - start) / .seconds(1), memoryLimit: gate.limit,
+      largestReservation: gate.peak.bytes)
     try report.write(to: settings.outputFolder.appendingPathComponent("prediction_report.json"))
     progress.report(.runDone(report))
     return report
@@ -147,18 +154,21 @@ public struct PredictionRun: Sendable {
     }
     try predictor.model.datasetDescription.write(to: folder.appendingPathComponent("dataset.json"))
     try predictor.model.plans.write(to: folder.appendingPathComponent("plans.json"))
-    let arguments: JSONValue = [
+    var arguments: JSONValue.Object = [
       "list_of_lists_or_source_folder": .string(settings.inputFolder.relativePath),
       "output_folder_or_list_of_truncated_output_files": .string(folder.relativePath),
       "save_probabilities": .bool(settings.savesProbabilities),
       "overwrite": .bool(settings.overwrites),
-      "num_processes_preprocessing": .integer(settings.preprocessingThreads),
-      "num_processes_segmentation_export": .integer(settings.exportThreads),
       "folder_with_segs_from_prev_stage": settings.previousStageFolder.map { .string($0.relativePath) } ?? .null,
-      "num_parts": .integer(settings.partCount),
-      "part_id": .integer(settings.part),
     ]
-    try arguments.write(to: folder.appendingPathComponent("predict_from_raw_data_args.json"), sortKeys: true)
+    if !settings.isSequential {
+      arguments["num_processes_preprocessing"] = .integer(settings.preprocessingThreads)
+      arguments["num_processes_segmentation_export"] = .integer(settings.exportThreads)
+      arguments["num_parts"] = .integer(settings.partCount)
+      arguments["part_id"] = .integer(settings.part)
+    }
+    try JSONValue.object(arguments).write(
+      to: folder.appendingPathComponent("predict_from_raw_data_args.json"), sortKeys: true)
   }
 }
 

@@ -67,8 +67,14 @@ public struct Predictor: Sendable {
     let prepared = try preprocess(
       LoadedCase(image: image, properties: properties, previousStage: previousStage))
     let predicted = try runNetwork(
-      on: prepared, keepsLogits: keepsProbabilities, cancellation: cancellation, progress: progress)
-    return try export(predicted, keepsProbabilities: keepsProbabilities)
+      on: prepared, keepsProbabilities ? .probabilitiesInMemory : .labels,
+      temporaryFolder: FileManager.default.temporaryDirectory, cancellation: cancellation, progress: progress)
+    if keepsProbabilities, case .logits(let logits) = predicted.content {
+      let (segmentation, probabilities) = try exporter.segmentationAndProbabilities(
+        of: logits, properties: predicted.properties)
+      return Prediction(segmentation: segmentation, probabilities: probabilities)
+    }
+    return Prediction(segmentation: try export(predicted), probabilities: nil)
   }
 }
 
@@ -92,6 +98,8 @@ struct PredictedCase: Sendable {
   enum Content: Sendable {
     /// `[heads, Z, Y, X]` in preprocessed space.
     case logits(VoxelGrid<Float>)
+    /// The same in a temporary file.
+    case spooledLogits(LogitsSpool)
     /// `[1, Z, Y, X]` in the cropped image: logits were resampled and compared while the network was at work.
     case labels(VoxelGrid<Int16>)
   }
@@ -103,18 +111,6 @@ struct PredictedCase: Sendable {
 // MARK: Stages
 
 extension Predictor {
-  /// What reading and preprocessing take, from the header of the first file.
-  /// - Throws: ``InferenceError/wrongChannels(identifier:expected:found:)`` if there is not one file per channel.
-  func memoryEstimate(of files: CaseFiles) throws -> MemoryEstimate {
-    let names = model.datasetDescription.channelNames
-    guard files.channels == Array(names.indices) else {
-      throw InferenceError.wrongChannels(identifier: files.identifier, expected: names, found: files.channels)
-    }
-    let bytes = try preprocessor.estimatedMemory(
-      of: DatasetCase(identifier: files.identifier, images: files.images, label: nil))
-    return MemoryEstimate(parts: [.init(name: "reading and preprocessing", bytes: bytes)])
-  }
-
   func read(_ files: CaseFiles) throws -> LoadedCase {
     let (image, properties) = try readerWriter.readImages(files.images)
     var previousStage: VoxelGrid<Int16>?
@@ -145,40 +141,57 @@ extension Predictor {
     return prepared
   }
 
-  /// - Parameter keepsLogits: whether all logits are needed at once, for probabilities.
+  /// - Parameter temporaryFolder: where logits go that labels or a file of probabilities are made of later.
   func runNetwork(
-    on prepared: PreprocessedCase, keepsLogits: Bool, cancellation: Cancellation?,
+    on prepared: PreprocessedCase, _ route: LogitsRoute, temporaryFolder: URL, cancellation: Cancellation?,
     progress: (TileProgress) -> Void
   ) throws -> PredictedCase {
     // Blocks of another image's size would stay beside this one's.
     defer { StoragePool.shared.trim() }
-    if !keepsLogits,
-      let stream = try exporter.labelStream(
-        forLogitsOf: prepared.data.spatialShape, properties: prepared.properties)
-    {
+    let (image, properties) = (prepared.data, prepared.properties)
+    switch route {
+    case .probabilitiesInMemory:
+      let logits = try slidingWindow.predictLogits(of: image, cancellation: cancellation, progress: progress)
+      return PredictedCase(content: .logits(logits), properties: properties)
+    case .labels:
+      guard let stream = try exporter.labelStream(forLogitsOf: image.spatialShape, properties: properties) else {
+        fallthrough
+      }
       var consumer = LabelingConsumer(stream: stream, pool: .shared)
-      try slidingWindow.predict(prepared.data, into: &consumer, cancellation: cancellation, progress: progress)
-      return PredictedCase(content: .labels(consumer.stream.labels), properties: prepared.properties)
+      try slidingWindow.predict(image, into: &consumer, cancellation: cancellation, progress: progress)
+      return PredictedCase(content: .labels(consumer.stream.labels), properties: properties)
+    case .probabilityFile:
+      var spool = try LogitsSpool(
+        channelCount: model.network.headCount, shape: image.spatialShape, folder: temporaryFolder, pool: .shared)
+      try slidingWindow.predict(image, into: &spool, cancellation: cancellation, progress: progress)
+      return PredictedCase(content: .spooledLogits(spool), properties: properties)
     }
-    let logits = try slidingWindow.predictLogits(
-      of: prepared.data, cancellation: cancellation, progress: progress)
-    return PredictedCase(content: .logits(logits), properties: prepared.properties)
   }
 
-  func export(_ predicted: PredictedCase, keepsProbabilities: Bool) throws -> Prediction {
+  /// - Parameters:
+  ///   - wantsProbabilities: whether probabilities are made; not possible for a case whose network gave labels.
+  ///   - takeProbabilities: takes the probabilities `[1, Z, Y, X]` of one class after the other, on the image's grid.
+  /// - Returns: the labels on the image's grid.
+  func export(
+    _ predicted: PredictedCase, wantsProbabilities: Bool = false,
+    takeProbabilities: (VoxelGrid<Float>) throws -> Void = { _ in }
+  ) throws -> VoxelGrid<Int16> {
     switch predicted.content {
-    case .labels(let labels):
-      return Prediction(
-        segmentation: try exporter.segmentation(ofLabels: labels, properties: predicted.properties),
-        probabilities: nil)
-    case .logits(let logits) where keepsProbabilities:
-      let (segmentation, probabilities) = try exporter.segmentationAndProbabilities(
-        of: logits, properties: predicted.properties)
-      return Prediction(segmentation: segmentation, probabilities: probabilities)
+    case .labels(let labels): return try exporter.segmentation(ofLabels: labels, properties: predicted.properties)
     case .logits(let logits):
-      return Prediction(
-        segmentation: try exporter.segmentation(of: logits, properties: predicted.properties), probabilities: nil)
+      return try exporter.segmentation(
+        ofLogitsShaped: logits.spatialShape, properties: predicted.properties,
+        wantsProbabilities: wantsProbabilities, channel: { logits.channel($0) }, takeProbabilities: takeProbabilities)
+    case .spooledLogits(let spool):
+      return try exporter.segmentation(
+        ofLogitsShaped: spool.shape, properties: predicted.properties, wantsProbabilities: wantsProbabilities,
+        channel: { try spool.channel($0) }, takeProbabilities: takeProbabilities)
     }
+  }
+
+  /// The shape of a case's probabilities on the image's grid.
+  func probabilityShape(_ properties: CaseProperties) -> [Int] {
+    [model.network.headCount] + model.plans.transposeBackward.map { properties.shapeBeforeCropping[$0] }
   }
 
   /// One voxel that is not a number would spread over whole tiles.

@@ -18,13 +18,21 @@ extension ConfigurationValue {
 
 extension UNet {
   /// The network that a configuration of the plans describes, for the channels and labels of a data set.
+  /// - Parameter trainerName: of nnU-Net's trainers, `nnUNetTrainerBN` changes the network that the plans describe: it
+  ///   puts batch normalization in the place of the plans' normalization.
   /// - Throws: `ArchitectureError` or ``DatasetError`` if the plans describe none.
   public init(
-    configuration: PlannedConfiguration, datasetDescription: DatasetDescription, plansFile: String?
+    configuration: PlannedConfiguration, datasetDescription: DatasetDescription, plansFile: String?,
+    trainerName: String? = nil
   ) throws {
+    var arguments = configuration.architecture.archKwargs
+    if trainerName == "nnUNetTrainerBN", case .object(var members) = arguments {
+      members["norm_op"] = .string("torch.nn.modules.batchnorm.BatchNorm\(configuration.patchSize.count)d")
+      members["norm_op_kwargs"] = ["eps": 1e-5, "affine": true]
+      arguments = .object(members)
+    }
     let architecture = try UNetArchitecture(
-      networkClassName: configuration.architecture.networkClassName,
-      arguments: ConfigurationValue(configuration.architecture.archKwargs),
+      networkClassName: configuration.architecture.networkClassName, arguments: ConfigurationValue(arguments),
       importedArguments: configuration.architecture.kwRequiresImport)
     let labels = try LabelManager(datasetDescription)
     let divisors = architecture.requiredDivisors

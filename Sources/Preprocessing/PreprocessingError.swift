@@ -13,6 +13,8 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
   case wrongAxisCount(what: String, found: [Int])
   /// A case that is larger than the machine, by estimate.
   case notEnoughMemory(needed: Int, available: Int)
+  /// `nnUNet_memory_limit` is no number of gigabytes.
+  case badMemoryLimit(String)
 
   public var description: String {
     switch self {
@@ -38,6 +40,8 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
       "the case needs about \(AvailableMemory.text(needed)) of memory, but \(AvailableMemory.text(available)) are "
         + "available; free some, or use a larger machine or a coarser spacing"
     case .wrongAxisCount(let what, let found): "\(what) is \(found), expected one number for each of three axes"
+    case .badMemoryLimit(let found):
+      "nnUNet_memory_limit is '\(found)', expected a positive number of gigabytes such as 12 or 1.5"
     }
   }
 }

@@ -17,6 +17,6 @@ extension SegmentationExport {
   package func segmentation(
     ofLabels labels: VoxelGrid<Int16>, properties: CaseProperties
   ) throws -> VoxelGrid<Int16> {
-    try uncropped(labels, properties)
+    try uncropped(labels, background: 0, properties)
   }
 }

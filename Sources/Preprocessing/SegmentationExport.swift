@@ -8,7 +8,7 @@ import Volumes
 public struct SegmentationExport: Sendable {
   let plans: Plans
   private let spacing: [Double]
-  private let labelManager: LabelManager
+  let labelManager: LabelManager
   let resampling: Resampling
   let channelCount: Int
   let rule: LabelRule
@@ -37,42 +37,7 @@ public struct SegmentationExport: Sendable {
     let (shape, current, new) = try target(forLogitsOf: logits.shape, properties)
     let labels = resampling.resampleToLabels(
       logits, to: shape, currentSpacing: current, newSpacing: new, rule: rule, context: context)
-    return try uncropped(labels, properties)
-  }
-
-  /// The segmentation and the probabilities `[C, Z, Y, X]`, both on the image's grid. What had been cropped away has
-  /// probability 1 for background (labels) or 0 (regions).
-  public func segmentationAndProbabilities(
-    of logits: VoxelGrid<Float>, properties: CaseProperties, context: EvaluationContext = .standard
-  ) throws -> (segmentation: VoxelGrid<Int16>, probabilities: VoxelGrid<Float>) {
-    let (shape, current, new) = try target(forLogitsOf: logits.shape, properties)
-    var values = resampling.resample(
-      logits, to: shape, currentSpacing: current, newSpacing: new, context: context)
-    values.roundToHalf(context: context)
-    let segmentation: VoxelGrid<Int16>
-    if labelManager.hasRegions {
-      segmentation = regions(values)
-      values.applySigmoid(context: context)
-    } else {
-      values.applySoftmax(context: context)
-      segmentation = Resampling(.none).resampleToLabels(
-        values, to: values.spatialShape, currentSpacing: [1, 1, 1], newSpacing: [1, 1, 1], rule: .largest,
-        roundsToHalf: false, context: context)
-    }
-    let result = try uncropped(segmentation, properties)
-    try checkCrop(values, properties)
-    var probabilities = VoxelGrid<Float>(
-      shape: [channelCount] + properties.shapeBeforeCropping, repeating: 0)
-    if !labelManager.hasRegions {
-      for i in 0..<probabilities.voxelCount { probabilities.elements[i] = 1 }
-    }
-    probabilities.insert(values, at: properties.boxUsedForCropping.lower)
-    return (result, probabilities.transposed(plans.transposeBackward))
-  }
-
-  private func regions(_ logits: VoxelGrid<Float>) -> VoxelGrid<Int16> {
-    Resampling(.none).resampleToLabels(
-      logits, to: logits.spatialShape, currentSpacing: [1, 1, 1], newSpacing: [1, 1, 1], rule: rule)
+    return try uncropped(labels, background: 0, properties)
   }
 
   func target(
@@ -97,10 +62,17 @@ public struct SegmentationExport: Sendable {
     }
   }
 
-  func uncropped(_ labels: VoxelGrid<Int16>, _ properties: CaseProperties) throws -> VoxelGrid<Int16> {
-    try checkCrop(labels, properties)
-    var whole = VoxelGrid<Int16>(shape: [1] + properties.shapeBeforeCropping, repeating: 0)
-    whole.insert(labels, at: properties.boxUsedForCropping.lower)
+  /// Puts a label map or a map of probabilities back where it was cut out, and turns the axes to the file's order.
+  /// - Parameter background: what had been cropped away becomes.
+  func uncropped<Element: Sendable>(
+    _ cropped: VoxelGrid<Element>, background: Element, _ properties: CaseProperties
+  ) throws -> VoxelGrid<Element> {
+    try checkCrop(cropped, properties)
+    guard cropped.spatialShape != properties.shapeBeforeCropping else {
+      return cropped.transposed(plans.transposeBackward)
+    }
+    var whole = VoxelGrid(shape: [1] + properties.shapeBeforeCropping, repeating: background)
+    whole.insert(cropped, at: properties.boxUsedForCropping.lower)
     return whole.transposed(plans.transposeBackward)
   }
 }

@@ -9,6 +9,11 @@ public enum InterruptRequest {
 
   /// Starts listening for the two signals. Safe to call more than once.
   public static func install() {
+    // Whoever started this process may have blocked them.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     for number in [SIGINT, SIGTERM] {
       var action = sigaction()
       action.__sigaction_handler.sa_handler = { number in

@@ -37,6 +37,28 @@ import Testing
     #expect(throws: ArchiveError.self) { _ = try NumPyArray(npy: array.npy.dropLast(), name: "short") }
   }
 
+  /// Pieces that are compressed side by side make one stream, the same for any order of the work.
+  @Test func piecesCompressedSideBySide() throws {
+    let folder = try TemporaryFolder()
+    let count = 300_000
+    let values = (0..<3 * count).map { Float(($0 * 7919) % 4001) / 64 }
+    func write(_ name: String, _ runTasks: @escaping ZipWriter.TaskRunner) throws -> [UInt8] {
+      try NumPyArchiveWriter.create(atomicallyAt: folder.path(name), compressingWith: runTasks) { writer in
+        try writer.begin("probabilities", shape: [3, count], kind: .float32)
+        for row in 0..<3 { try writer.append(Array(values[row * count..<(row + 1) * count])) }
+        try writer.add("after", NumPyArray(shape: [2], [7, 8] as [UInt8]))
+      }
+      return try [UInt8](Data(contentsOf: folder.url.appendingPathComponent(name)))
+    }
+    let forward = try write("a.npz") { count, body in for task in 0..<count { body(task) } }
+    let backward = try write("b.npz") { count, body in for task in (0..<count).reversed() { body(task) } }
+    #expect(forward == backward)
+    #expect(forward.count < 4 * values.count / 2)
+    let archive = try NumPyArchive(path: folder.path("a.npz"))
+    #expect(try archive.array("probabilities").elements(as: Float.self) == values)
+    #expect(try archive.array("after").elements(as: UInt8.self) == [7, 8])
+  }
+
   @Test func slabsThroughAnArchive() throws {
     let folder = try TemporaryFolder()
     let path = folder.path("case.npz")

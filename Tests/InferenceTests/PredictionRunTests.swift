@@ -1,3 +1,4 @@
+import Archives
 import Datasets
 import Foundation
 import Inference
@@ -209,10 +210,111 @@ struct PredictionRunTests {
         for failure in report.failures {
           guard case .failed(let stage, let reason) = failure.status else { continue }
           stages.append(stage)
-          #expect(reason.contains("memory"), "\(reason)")
+          #expect(reason.contains("memory") && reason.contains("MB"), "\(reason)")
         }
       }
       #expect(stages == [.reading, .reading, .network, .network])
+    }
+  }
+
+  /// A large case among small ones is refused; the others share what there is.
+  @Test
+  func casesOnTheirWayShareTheLimit() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      let input = temporary.appendingPathComponent("in")
+      try FileManager.default.createDirectory(at: input, withIntermediateDirectories: true)
+      let images = folder.appendingPathComponent("imagesTs")
+      let reader = SimpleITKReaderWriter()
+      for channel in ["_0000.nii.gz", "_0001.nii.gz"] {
+        for index in 0..<6 {
+          try FileManager.default.copyItem(
+            at: images.appendingPathComponent("case_6" + channel),
+            to: input.appendingPathComponent("case_\(index)" + channel))
+        }
+        let properties = try reader.readProperties(images.appendingPathComponent("case_6" + channel)).1
+        var large = VoxelGrid<Int16>(shape: [1, 120, 120, 120], repeating: 1)
+        for index in large.elements.indices where index % 3 == 0 { large.elements[index] = 2 }
+        try reader.writeSegmentation(
+          large, to: input.appendingPathComponent("case_3x" + channel), properties: properties)
+      }
+      let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      func report(limit: Int?, _ name: String) throws -> PredictionReport {
+        try PredictionRun(
+          predictor: predictor,
+          settings: .init(
+            inputFolder: input, outputFolder: temporary.appendingPathComponent(name), savesProbabilities: true,
+            memoryLimit: limit)
+        ).run(progress: SilentProgress())
+      }
+      // Room for one small case and a half.
+      let alone = try #require(try needOfOneCase(predictor, images, temporary))
+      let limit = alone * 3 / 2
+      let limited = try report(limit: limit, "limited")
+      #expect(limited.failures.map(\.identifier) == ["case_3x"], "\(limited.failures)")
+      #expect(limited.largestReservation <= limit && limited.memoryLimit == limit)
+      #expect(limited.outcomes.count { $0.status == .done } == 6)
+      let free = try report(limit: nil, "free")
+      #expect(free.isComplete && free.largestReservation > limit)
+      for index in 0..<6 {
+        let name = "case_\(index).nii.gz"
+        let one = try reader.readSegmentation(temporary.appendingPathComponent("limited/" + name)).0
+        #expect(try one == reader.readSegmentation(temporary.appendingPathComponent("free/" + name)).0)
+      }
+    }
+  }
+
+  /// What one small case reserves.
+  private func needOfOneCase(_ predictor: Predictor, _ images: URL, _ temporary: URL) throws -> Int? {
+    try PredictionRun(
+      predictor: predictor,
+      settings: .init(
+        inputFolder: images, outputFolder: temporary.appendingPathComponent("one"), savesProbabilities: true,
+        preprocessingThreads: 0, exportThreads: 0, partCount: 2)
+    ).run(progress: SilentProgress()).largestReservation
+  }
+
+  /// What goes through a file class by class is what a prediction in memory gives, bit by bit.
+  @Test
+  func writtenProbabilitiesAreThoseInMemory() throws {
+    for name in ["regions_resenc_transposed", "hippocampus_3d"] {
+      guard let folder = Golden.folder("modelfolder/" + name) else { return }
+      try withTemporaryFolder { temporary in
+        let predictor = try Predictor(
+          modelFolder: folder.appendingPathComponent("nnUNetTrainer__nnUNetPlans__3d_fullres"), folds: ["0"],
+          options: Self.fast)
+        let report = try PredictionRun(
+          predictor: predictor,
+          settings: .init(
+            inputFolder: folder.appendingPathComponent("imagesTs"), outputFolder: temporary, savesProbabilities: true)
+        ).run(progress: SilentProgress())
+        #expect(report.isComplete, "\(report.failures)")
+        let identifier = try #require(report.outcomes.first).identifier
+        let files = (0..<predictor.model.datasetDescription.channelNames.count).map {
+          folder.appendingPathComponent("imagesTs/\(identifier)_000\($0).nii.gz")
+        }
+        let (image, properties) = try predictor.readerWriter.readImages(files)
+        let inMemory = try predictor.predict(image, properties: properties, keepsProbabilities: true)
+        let expected = try #require(inMemory.probabilities)
+        let written = try NumPyArchive(path: temporary.path + "/\(identifier).npz").array("probabilities")
+        #expect(written.shape == expected.shape)
+        let elements = try written.elements(as: Float.self)
+        #expect(elements == expected.elements)
+        let segmentation = try predictor.readerWriter.readSegmentation(
+          temporary.appendingPathComponent(identifier + ".nii.gz")
+        ).0
+        #expect(segmentation == inMemory.segmentation)
+        // Labels go together with probabilities.
+        if predictor.model.labels.hasRegions { return }
+        let count = expected.voxelCount
+        #expect(
+          segmentation.elements.indices.allSatisfy { voxel in
+            let largest = (0..<expected.channelCount).map { elements[$0 * count + voxel] }.max() ?? 0
+            return elements[Int(segmentation.elements[voxel]) * count + voxel] == largest
+          })
+        let hidden = try FileManager.default.contentsOfDirectory(atPath: temporary.path).filter { $0.hasPrefix(".") }
+        #expect(hidden.isEmpty)
+      }
     }
   }
 

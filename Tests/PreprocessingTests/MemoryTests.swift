@@ -1,0 +1,72 @@
+import Foundation
+import Preprocessing
+import Synchronization
+import Testing
+
+@Suite struct MemoryTests {
+  @Test func theGateLetsInWhatFits() {
+    let gate = MemoryGate(limit: 10)
+    let first = gate.enter(6)
+    let second = gate.enter(4)
+    let entered = Mutex<[Int]>([])
+    // In the order of asking: the small one waits behind the large one.
+    let group = DispatchGroup()
+    for (index, bytes) in [8, 1].enumerated() {
+      DispatchQueue.global().async(group: group) {
+        let reservation = gate.enter(bytes)
+        entered.withLock { $0.append(index) }
+        reservation.end()
+      }
+      while gate.askedFor < 3 + index { Thread.sleep(forTimeInterval: 0.001) }
+    }
+    second.shrink(to: 1)
+    #expect(entered.withLock { $0.isEmpty })
+    first.end()
+    group.wait()
+    #expect(entered.withLock { $0 } == [0, 1])
+    #expect(gate.peak.bytes == 10)
+    second.end()
+    // Alone, even the largest gets in.
+    _ = gate.enter(100)
+    #expect(gate.peak.bytes == 100)
+  }
+
+  #if os(Linux)
+    @Test func controlGroupsCount() throws {
+      let root = FileManager.default.temporaryDirectory.appendingPathComponent("cgroup-\(UUID().uuidString)")
+      defer { try? FileManager.default.removeItem(at: root) }
+      func write(_ path: String, _ text: String) throws {
+        let file = root.appendingPathComponent(path)
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: file)
+      }
+      func available() -> Int? { AvailableMemory.bytes(root: root.path) }
+      #expect(available() == nil)
+      #expect(try #require(AvailableMemory.bytes()) > 0)
+      try write("proc/meminfo", "MemTotal:  4000 kB\nMemAvailable:   2000 kB\n")
+      let free = try #require(available())
+      #expect(free >= 2_048_000)
+      // Version 2: the group above the process's own has the limit; inactive files do not count as used.
+      try write("proc/self/cgroup", "0::/jobs/mine\n")
+      try write("sys/fs/cgroup/jobs/memory.max", "1000000\n")
+      try write("sys/fs/cgroup/jobs/memory.current", "700000\n")
+      try write("sys/fs/cgroup/jobs/memory.stat", "anon 1\ninactive_file 200000\n")
+      try write("sys/fs/cgroup/jobs/mine/memory.max", "max\n")
+      #expect(try #require(available()) - free == 500_000 - 2_048_000)
+      // Version 1.
+      try write("proc/self/cgroup", "5:cpu:/\n4:memory:/one\n")
+      try write("sys/fs/cgroup/memory/one/memory.limit_in_bytes", "900000\n")
+      try write("sys/fs/cgroup/memory/one/memory.usage_in_bytes", "100000\n")
+      #expect(try #require(available()) - free == 800_000 - 2_048_000)
+    }
+  #endif
+
+  @Test func theLimitComesFromTheEnvironment() throws {
+    #expect(try AvailableMemory.configuredBytes(environment: [:]) == nil)
+    #expect(try AvailableMemory.configuredBytes(environment: ["nnUNet_memory_limit": "1.5"]) == 1_500_000_000)
+    #expect(throws: PreprocessingError.badMemoryLimit("much")) {
+      try AvailableMemory.configuredBytes(environment: ["nnUNet_memory_limit": "much"])
+    }
+  }
+}
