@@ -120,6 +120,27 @@ import Testing
     }
   }
 
+  /// Packed weights that are kept give the same result, and never an old one.
+  @Test func keptFormsFollowTheirWeight() {
+    let test = Self.cases[0]
+    let shape = test.sourceShape(0)
+    let x = Tensor(randomValues(shape.count, seed: 1), shape: shape)
+    let values = randomValues(test.weightShape.count, seed: 2)
+    var kept = Tensor(values, shape: test.weightShape)
+    let expected = Convolution(test.geometry)(x, kept).elements
+    kept.keepPackedForms(PackedForms.Budget(byteCount: 1 << 30))
+    #expect(Convolution(test.geometry)(x, kept).elements == expected)
+    #expect(Convolution(test.geometry)(x, kept).elements == expected)
+    kept.withMutableElements(as: Float.self) { $0[0] += 1 }
+    var changed = values
+    changed[0] += 1
+    let again = Convolution(test.geometry)(x, Tensor(changed, shape: test.weightShape)).elements
+    #expect(Convolution(test.geometry)(x, kept).elements == again && again != expected)
+    let without = Tensor(values, shape: test.weightShape)
+    without.keepPackedForms(PackedForms.Budget(byteCount: 16))
+    #expect(Convolution(test.geometry)(x, without).elements == expected)
+  }
+
   /// Two convolution blocks, fused and plain, and the gradients of both through the statistics.
   @Test func gradientsFlowThroughStatistics() {
     let geometry = ConvolutionGeometry(preserving: [3, 3])
