@@ -8,7 +8,7 @@ struct DatasetArguments: ParsableArguments {
   @Option(name: .customShort("d"), parsing: .upToNextOption, help: "IDs of the data sets. Example: 2 4 5")
   var datasets: [String]
 
-  @Flag(name: .customLong("verbose"), help: "Print more.")
+  @Flag(name: .customLong("verbose"), help: "Print fingerprints, settings, and shapes and seconds of every case.")
   var isVerbose = false
 
   @Flag(name: .customLong("no_pbar"), help: "No progress bar.")
@@ -93,7 +93,7 @@ struct PlannerArguments: ParsableArguments {
 
   /// Plans every data set and writes its plans file.
   func plan(_ queue: inout DatasetQueue, with planner: ExperimentPlanner, folders: DatasetFolders) {
-    if planner.name == "ExperimentPlanner" {
+    if planner.name == "ExperimentPlanner" && !queue.names.isEmpty {
       print(
         "INFO: this is nnU-Net's old default planner. Its authors recommend nnUNetPlannerResEncM, -L or -XL (-pl) "
           + "instead, by the memory there is.")

@@ -1,14 +1,14 @@
 import ArgumentParser
 
 /// The data sets that a command works on: one that fails is left out of the following steps, the others go on.
-struct DatasetQueue {
-  private(set) var names: [String]
+package struct DatasetQueue {
+  package private(set) var names: [String]
   private var hasFailures = false
 
-  init(_ names: [String]) { self.names = names }
+  package init(_ names: [String]) { self.names = names }
 
   /// Runs a step for every data set that is still in order.
-  mutating func forEach(_ body: (String) throws -> Void) {
+  package mutating func forEach(_ body: (String) throws -> Void) {
     names = names.filter { name in
       do {
         try body(name)
@@ -23,7 +23,7 @@ struct DatasetQueue {
   }
 
   /// - Throws: `ExitCode(1)` if a data set failed.
-  func finish() throws {
+  package func finish() throws {
     if hasFailures { throw ExitCode(1) }
   }
 }

@@ -32,7 +32,7 @@ struct PreprocessingArguments: ParsableArguments {
     name: .customShort("c"), parsing: .upToNextOption,
     help: """
       The configurations. Those that a data set's plans don't have are skipped; 3d_cascade_fullres uses the data of \
-      3d_fullres. Default: 2d 3d_fullres 3d_lowres
+      3d_fullres.
       """)
   var configurations = ["2d", "3d_fullres", "3d_lowres"]
 

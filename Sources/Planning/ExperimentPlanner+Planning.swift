@@ -23,6 +23,11 @@ extension ExperimentPlanner {
       remarks.append(
         "\(name) was made for \(defaultMemoryTarget) GB of GPU memory; the target is \(memoryTarget) GB")
     }
+    if sharesDefaultData, overwriteTargetSpacing != nil {
+      remarks.append(
+        "as in nnU-Net, the cases of 2d and 3d_fullres go to the folders of the default plans (nnUNetPlans_*): "
+          + "preprocessing replaces what is there")
+    }
     let trainingCaseCount = Double(try description.requireTrainingCaseCount())
     let fullSpacing = try fullResolutionSpacing(fingerprint)
     let (forward, backward) = transposition(fullSpacing)

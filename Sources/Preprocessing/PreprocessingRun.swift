@@ -122,7 +122,12 @@ extension Preprocessor {
       ["name": .string(function.name), "kwargs": .object(function.keywordArguments)]
     }
     let files = try (item.images + (item.label.map { [$0] } ?? [])).map { file -> JSONValue in
-      let values = try FileManager.default.attributesOfItem(atPath: file.path)
+      guard let values = try? FileManager.default.attributesOfItem(atPath: file.path) else {
+        throw DatasetError(
+          .notFound, file: file.path, problem: "there is no such file",
+          advice: file.path.contains("$")
+            ? "Set the environment variable that it names" : "Add it, or take the case out of the data set")
+      }
       let size = (values[.size] as? NSNumber)?.intValue ?? -1
       let date = (values[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
       return [.string(file.path), .integer(size), .number(date)]

@@ -90,4 +90,19 @@ import Testing
     #expect(refusal.code == 64)
     #expect(refusal.message.contains(expected), "\(refusal.message)")
   }
+
+  @Test func aDatasetThatFailsIsLeftOutAndTheOthersGoOn() throws {
+    struct Failure: Error {}
+    var queue = DatasetQueue(["a", "b", "c"])
+    var done: [String] = []
+    queue.forEach { name in
+      if name == "b" { throw Failure() }
+      done.append(name)
+    }
+    queue.forEach { done.append($0 + "2") }
+    #expect(queue.names == ["a", "c"])
+    #expect(done == ["a", "c", "a2", "c2"])
+    #expect(throws: (any Error).self) { try queue.finish() }
+    try DatasetQueue([]).finish()
+  }
 }

@@ -55,6 +55,42 @@ import Volumes
     #expect(count >= 3)
   }
 
+  /// Cases listed in `dataset.json`, with paths that are relative, absolute or name a variable, old keys and all: the
+  /// fingerprint is still that of nnU-Net.
+  @Test func listedCasesAndOldKeys() throws {
+    guard let folder = Golden.folder("fingerprint/two_channel_regions") else { return }
+    let raw = folder.appendingPathComponent("raw")
+    var json = try #require(JSONValue(contentsOf: raw.appendingPathComponent("dataset.json")).object)
+    let names = try DatasetFolders.trainingCases(
+      rawFolder: raw, description: DatasetDescription(json: .object(json))
+    ).map(\.identifier)
+    json["modality"] = json["channel_names"]
+    json["channel_names"] = nil
+    json["nnUNet_extTrainer"] = "mine"
+    var listed: JSONValue.Object = [:]
+    for (index, name) in names.enumerated() {
+      let prefix = ["imagesTr", "$GOLDEN/imagesTr", raw.appendingPathComponent("imagesTr").path][index % 3]
+      listed[name] = [
+        "images": JSONValue((0..<2).map { "\(prefix)/\(name)_000\($0).nii.gz" }),
+        "label": .string("./labelsTr/../labelsTr/\(name).nii.gz"),
+      ]
+    }
+    json["dataset"] = .object(listed)
+    let description = try DatasetDescription(json: .object(json))
+    #expect(description.remarks.count == 2)
+    let cases = try DatasetFolders.trainingCases(
+      rawFolder: raw, description: description, environment: ["GOLDEN": raw.path])
+    let found = try DatasetFingerprintExtractor().extract(
+      cases: cases, channelCount: description.channelNames.count, reader: SimpleITKReaderWriter())
+    let expected = try DatasetFingerprint(contentsOf: folder.appendingPathComponent("dataset_fingerprint.json"))
+    #expect(found.shapesAfterCrop == expected.shapesAfterCrop && !found.shapesAfterCrop.isEmpty)
+    for (channel, properties) in expected.foregroundIntensityProperties {
+      let own = try #require(found.foregroundIntensityProperties[channel])
+      #expect(own.min == properties.min && own.max == properties.max && own.median == properties.median)
+      #expect(Self.isClose(own.mean, properties.mean, 1e-5) && Self.isClose(own.std, properties.std, 1e-5))
+    }
+  }
+
   private func makeDataset(_ body: (URL, DatasetFolders) throws -> Void) throws {
     let root = FileManager.default.temporaryDirectory.appendingPathComponent("fingerprint-\(UUID())")
     defer { try? FileManager.default.removeItem(at: root) }

@@ -36,6 +36,8 @@ import Volumes
     let mixed = [
       good[0], DatasetCase(identifier: "broken", images: [broken], label: good[0].label),
       DatasetCase(identifier: "mismatch", images: good[0].images, label: good[1].label),
+      DatasetCase(
+        identifier: "missing", images: [URL(fileURLWithPath: "/nowhere/$DATA/x_0000.nii.gz")], label: good[0].label),
       DatasetCase(identifier: "channels", images: good[0].images + good[0].images, label: good[0].label), good[1],
     ]
     let store = folder.appendingPathComponent("store")
@@ -43,10 +45,12 @@ import Volumes
     let seen = Mutex<[String]>([])
     let outcomes = try run.run(mixed) { progress in
       seen.withLock { $0.append(progress.identifier) }
-      #expect(progress.total == 5)
+      #expect(progress.total == 6)
     }
-    #expect(outcomes[0] == .done && outcomes[4] == .done)
-    for (index, word) in [(1, "broken_0000.nii.gz"), (2, "shape"), (3, "2 channels")] {
+    #expect(outcomes[0] == .done && outcomes[5] == .done)
+    for (index, word) in [
+      (1, "broken_0000.nii.gz"), (2, "shape"), (3, "Set the environment variable"), (4, "2 channels"),
+    ] {
       guard case .failed(let reason) = outcomes[index] else {
         Issue.record("case \(index): \(outcomes[index])")
         continue
