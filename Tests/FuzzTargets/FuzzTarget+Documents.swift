@@ -39,7 +39,7 @@ extension FuzzTarget {
     }
   }
 
-  /// A preprocessed case, a checkpoint, and everything else there is in the file.
+  /// A preprocessed case, and a checkpoint.
   static func hdf5(_ folder: URL, _ file: URL) throws -> [String?] {
     [
       try refusal { _ = try CaseStore(folder: folder).load("case") },
