@@ -152,7 +152,7 @@ ALWAYS_INLINE void tile_pixels(const tile_arguments *t, const int groups, const 
       UNROLL for (int v = 0; v < vectors; ++v) w[v] = simd_load(weights + v * SIMD_WIDTH);
       UNROLL for (int g = 0; g < groups; ++g) {
         UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
-          const simd_float value = simd_broadcast(source[g][p * stride]);
+          const simd_float value = simd_load_factor(source[g] + p * stride);
           UNROLL for (int v = 0; v < vectors; ++v) sums[g][p][v] = simd_multiply_add(value, w[v], sums[g][p][v]);
         }
         source[g] += 1;
@@ -180,7 +180,7 @@ ALWAYS_INLINE void tile_channels(const tile_arguments *t, const int groups, cons
       UNROLL for (int v = 0; v < vectors; ++v) w[v] = simd_load(weights + v * SIMD_WIDTH);
       UNROLL for (int g = 0; g < groups; ++g) {
         UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
-          const simd_float value = simd_broadcast(source[g * TILE_GROUP + p]);
+          const simd_float value = simd_load_factor(source + g * TILE_GROUP + p);
           UNROLL for (int v = 0; v < vectors; ++v) sums[g][p][v] = simd_multiply_add(value, w[v], sums[g][p][v]);
         }
       }

@@ -255,7 +255,7 @@ ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const flo
     UNROLL for (int v = 0; v < vectors; ++v) w[v] = simd_load(weights + v * SIMD_WIDTH);
     UNROLL for (int g = 0; g < groups; ++g) {
       UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
-        const simd_float value = simd_broadcast(source[g][p * stride]);
+        const simd_float value = simd_load_factor(source[g] + p * stride);
         UNROLL for (int v = 0; v < vectors; ++v) {
           sums[g * TILE_GROUP + p][v] = simd_multiply_add(value, w[v], sums[g * TILE_GROUP + p][v]);
         }

@@ -65,6 +65,19 @@ static inline __attribute__((always_inline)) simd_float simd_multiply_add(simd_f
 
 #define SIMD_INLINE static inline __attribute__((always_inline))
 
+/// `*source` in all lanes, to be multiplied by several vectors.
+SIMD_INLINE simd_float simd_load_factor(const float *source) {
+#if defined(SIMD_NEON)
+  // NEON multiplies by one lane of a register as fast as by a vector, while loading copies takes a slot of the
+  // multiplying units. The compiler prefers the copies, unless it can't see where the value came from.
+  float value = *source;
+  __asm__("" : "+w"(value));
+  return simd_broadcast(value);
+#else
+  return simd_broadcast(*source);
+#endif
+}
+
 /// The first `count` (1 ... SIMD_WIDTH) floats, zeros behind them; reads no memory beyond.
 SIMD_INLINE simd_float simd_load_partial(const float *source, size_t count) {
 #if defined(SIMD_AVX512)

@@ -1,0 +1,79 @@
+// Sums and maxima. Blocks of a sum are added in float32: errors stay below 2e-6 of the sum of magnitudes.
+#include "checks.h"
+
+static void check_arrays(const ck_reduction_kernels *kernels, size_t count, double low, double high) {
+  float *x = random_floats(count, low, high);
+  double sum = 0, magnitudes = 0, squares = 0, largest = -INFINITY;
+  for (size_t i = 0; i < count; i++) {
+    sum += x[i];
+    magnitudes += fabs(x[i]);
+    squares += (double)x[i] * x[i];
+    largest = fmax(largest, x[i]);
+  }
+  begin_case("sum", "%zu values in %g ... %g", count, low, high);
+  expect_number(kernels->sum(x, count), sum, 2e-6 * magnitudes);
+  begin_case("sum_of_squares", "%zu values in %g ... %g", count, low, high);
+  expect_number(kernels->sum_of_squares(x, count), squares, 2e-6 * squares);
+  begin_case("maximum", "%zu values in %g ... %g", count, low, high);
+  expect_number(kernels->maximum(x, count), largest, 0);
+  // Every place can hold the largest value, and NaN.
+  for (size_t i = 0; i < count; i += 1 + count / 40) {
+    const float kept = x[i];
+    x[i] = (float)high + 1;
+    expect_number(kernels->maximum(x, count), (float)high + 1, 0);
+    x[i] = NAN;
+    expect(isnan(kernels->maximum(x, count)), "NaN at %zu is lost", i);
+    x[i] = kept;
+  }
+  release_guarded();
+}
+
+static void check_columns(const ck_reduction_kernels *kernels, size_t rows, size_t columns, double low, double high) {
+  const float *x = random_floats(rows * columns, low, high);
+  begin_case("add_columns", "%zu x %zu in %g ... %g", rows, columns, low, high);
+  double *sums = guarded_doubles(columns), *expected = guarded_doubles(columns);
+  for (size_t c = 0; c < columns; c++) sums[c] = expected[c] = (double)c;
+  kernels->add_columns(sums, x, rows, columns);
+  for (size_t i = 0; i < rows * columns; i++) expected[i % columns] += x[i];
+  for (size_t c = 0; c < columns; c++)
+    expect_number(sums[c], expected[c], 1e-6 * (double)rows * fmax(fabs(low), fabs(high)));
+
+  begin_case("maximize_columns", "%zu x %zu", rows, columns);
+  float *maxima = guarded_floats(columns);
+  for (size_t c = 0; c < columns; c++) expected[c] = maxima[c] = (float)(low + (high - low) * (c % 3 ? 0 : 0.9));
+  kernels->maximize_columns(maxima, x, rows, columns);
+  for (size_t i = 0; i < rows * columns; i++) expected[i % columns] = fmax(expected[i % columns], x[i]);
+  expect_close(maxima, expected, columns, 0, 1);
+
+  begin_case("sum_rows", "%zu x %zu", rows, columns);
+  float *row_sums = guarded_floats(rows);
+  kernels->sum_rows(row_sums, x, rows, columns, -0.75);
+  double *row_expected = guarded_doubles(rows);
+  for (size_t r = 0; r < rows; r++) {
+    double sum = 0;
+    for (size_t c = 0; c < columns; c++) sum += x[r * columns + c];
+    row_expected[r] = -0.75 * sum;
+  }
+  expect_close(row_sums, row_expected, rows, 1e-6, (double)columns * fmax(fabs(low), fabs(high)));
+  release_guarded();
+}
+
+static void check(ck_instruction_set level) {
+  const ck_reduction_kernels *kernels = ck_reduction_kernels_for(level);
+  static const size_t counts[] = {1000, 1023, 1024, 1025, 1028, 2051, 4097, 20011};
+  for (size_t count = 1; count <= 70; count++) check_arrays(kernels, count, -1, 2);
+  for (size_t i = 0; i < COUNT_OF(counts); i++) {
+    check_arrays(kernels, counts[i], -1, 2);
+    check_arrays(kernels, counts[i], 9999, 10001);
+  }
+  static const size_t rows[] = {1, 2, 3, 31, 32, 33, 64, 101},
+                      columns[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65};
+  for (size_t r = 0; r < COUNT_OF(rows); r++) {
+    for (size_t c = 0; c < COUNT_OF(columns); c++) {
+      check_columns(kernels, rows[r], columns[c], -1, 2);
+      if (r == COUNT_OF(rows) - 1) check_columns(kernels, rows[r], columns[c], 9999, 10001);
+    }
+  }
+}
+
+const check_family reduction_family = {"reduction", TABLE_OPERATIONS(ck_reduction_kernels), check};
