@@ -68,8 +68,8 @@ static inline __attribute__((always_inline)) simd_float simd_multiply_add(simd_f
 /// `*source` in all lanes, to be multiplied by several vectors.
 SIMD_INLINE simd_float simd_load_factor(const float *source) {
 #if defined(SIMD_NEON)
-  // NEON multiplies by one lane of a register as fast as by a vector, while loading copies takes a slot of the
-  // multiplying units. The compiler prefers the copies, unless it can't see where the value came from.
+  // NEON multiplies by one lane of a register as fast as by a vector, while on most cores loading copies takes a turn
+  // of the units that multiply. The compiler prefers the copies unless it can't see where the value came from.
   float value = *source;
   __asm__("" : "+w"(value));
   return simd_broadcast(value);

@@ -1,5 +1,6 @@
 #include "checks.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,19 @@ void expect(int condition, const char *format, ...) {
   va_start(arguments, format);
   fail(format, arguments);
   va_end(arguments);
+}
+
+/// The page behind a buffer was touched: says by which case. Nothing can go on after that.
+static void report_fault(int signal) {
+  (void)signal;
+  char text[512];
+  const int length = snprintf(
+      text, sizeof text, "FAILED %s %s.%s %s: touched memory outside of its buffers\n", state.level, state.family,
+      state.operation, state.description);
+  if (length > 0 && write(STDOUT_FILENO, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1) < 0) {
+    _exit(2);
+  }
+  _exit(1);
 }
 
 static int is_intact(const unsigned char *bytes, size_t count) {
@@ -198,6 +212,9 @@ int check_family_run(const check_family *family, ck_instruction_set level) {
   memset(&state, 0, sizeof state);
   state.family = family->name;
   state.level = ck_instruction_set_name(level);
+  signal(SIGSEGV, report_fault);
+  signal(SIGBUS, report_fault);
+  fflush(stdout);
   seed_random(1);
   family->check(level);
   release_guarded();
