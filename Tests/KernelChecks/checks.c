@@ -214,7 +214,6 @@ int check_family_run(const check_family *family, ck_instruction_set level) {
   state.level = ck_instruction_set_name(level);
   signal(SIGSEGV, report_fault);
   signal(SIGBUS, report_fault);
-  fflush(stdout);
   seed_random(1);
   family->check(level);
   release_guarded();
@@ -225,7 +224,6 @@ int check_family_run(const check_family *family, ck_instruction_set level) {
     printf("FAILED %s %s: the table has %zu operations\n", state.level, family->name, family->operations);
     return (int)state.failures + 1;
   }
-  fflush(stdout);
   return (int)state.failures + (state.cases == 0);
 }
 

@@ -44,6 +44,8 @@ static int tables_are_chosen(void) {
 }
 
 int main(int argument_count, char **arguments) {
+  // A fault must not take what was reported before it.
+  setvbuf(stdout, 0, _IOLBF, 0);
   int failures = 0;
   if (!comparators_reject()) {
     printf("FAILED the comparators accept what they must reject\n");

@@ -121,8 +121,9 @@ typedef struct ck_convolution_plan {
   int streams;
 } ck_convolution_plan;
 
-/// The kernels of one instruction set. Buffers have no alignment requirement beyond that of float, but run faster
-/// when aligned to 64 bytes.
+/// The kernels of one instruction set. Buffers have no alignment requirement beyond that of float, scratch beyond that
+/// of ptrdiff_t, but run faster when aligned to 64 bytes. Only direct weight gradients read the output's gradient
+/// through terms.
 typedef struct ck_convolution_kernels {
   /// `is_plain`: the source is one tensor, read as it is.
   void (*plan)(
