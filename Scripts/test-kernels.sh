@@ -23,8 +23,9 @@ case "${1:-}" in
       .build/kernel-checks/native/kernel-checks neon
       exit 0
     fi
-    if ! command -v qemu-aarch64 >/dev/null || ! [ -d /usr/aarch64-linux-gnu/include ]; then
-      echo "SKIPPED: NEON kernels under emulation: no qemu-aarch64 or no C library for aarch64 ('make test-neon' installs them)"
+    if ! command -v qemu-aarch64 >/dev/null || ! [ -d /usr/aarch64-linux-gnu/include ] ||
+      ! [ -d /usr/lib/gcc-cross/aarch64-linux-gnu ]; then
+      echo "SKIPPED: NEON kernels: no qemu-aarch64 or no C library for aarch64 ('make test-neon' installs them)"
       exit 0
     fi
     build aarch64 aarch64-linux-gnu
