@@ -53,7 +53,7 @@ let workflows: [Target] = [
   .target(
     name: "Inference",
     dependencies: [
-      "Preprocessing", "ModelFormats", "NeuralNetworks", "Volumes", "Datasets", "Archives",
+      "Preprocessing", "ModelFormats", "NeuralNetworks", "GraphCompiler", "Volumes", "Datasets", "Archives",
       "TensorCore", logging,
     ]),
   .target(
@@ -63,7 +63,7 @@ let workflows: [Target] = [
     name: "Training",
     dependencies: [
       "Augmentation", "Inference", "Evaluation", "Preprocessing", "ModelFormats", "NeuralNetworks",
-      "Autograd", "Datasets", "Volumes", "TensorCore", "Plotting", logging,
+      "GraphCompiler", "Autograd", "Datasets", "Volumes", "TensorCore", "Plotting", logging,
     ]),
   .target(
     name: "Commands",

@@ -28,11 +28,15 @@ struct BufferAssignment {
   private(set) var buffers: [Buffer] = []
   /// For each value its buffer; `nil` for values of nobody.
   private(set) var bufferOfValue: [Int?]
+  /// For each node the buffer of its scratch memory, if it takes any.
+  private(set) var bufferOfScratch: [Int?] = []
   /// How many outputs are written over inputs.
   private(set) var overwriteCount = 0
 
-  /// - Parameter allowsOverwriting: whether outputs may be written over inputs.
-  init(_ graph: Graph, allowsOverwriting: Bool) {
+  /// - Parameters:
+  ///   - allowsOverwriting: whether outputs may be written over inputs.
+  ///   - scratchByteCounts: what each node takes besides its outputs.
+  init(_ graph: Graph, allowsOverwriting: Bool, scratchByteCounts: [Int]) {
     bufferOfValue = [Int?](repeating: nil, count: graph.values.count)
     var lastUse = [Int](repeating: -1, count: graph.values.count)
     for (index, node) in graph.nodes.enumerated() {
@@ -91,6 +95,11 @@ struct BufferAssignment {
         }
       }
     }
+    bufferOfScratch = scratchByteCounts.enumerated().map { index, byteCount in
+      guard byteCount > 0 else { return nil }
+      buffers.append(Buffer(home: .arena, byteCount: byteCount, first: index, last: index))
+      return buffers.count - 1
+    }
     // What the caller gets lives in memory of its own, to the end; what replaces an input is copied there at the end.
     for output in graph.outputs {
       guard let buffer = bufferOfValue[output], buffers[buffer].home == .arena else { continue }
@@ -140,5 +149,12 @@ struct BufferAssignment {
       most = max(most, now)
     }
     return most
+  }
+}
+
+extension Graph {
+  /// The most bytes in planned and result memory at once.
+  func peakByteCount(in context: EvaluationContext) -> Int {
+    BufferAssignment(self, allowsOverwriting: true, scratchByteCounts: scratchByteCounts(in: context)).peakByteCount
   }
 }

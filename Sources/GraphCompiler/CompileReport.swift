@@ -12,25 +12,22 @@ public struct CompileReport: Sendable, Hashable, CustomStringConvertible {
   public var passes: [Pass]
   /// Outputs that are written over inputs.
   public var overwrites: Int
-  /// Planned memory of values.
+  /// Planned memory of values and of what operations take for themselves.
   public var arenaByteCount: Int
   /// Memory of outputs.
   public var resultByteCount: Int
-  /// The most that one operation takes besides.
-  public var scratchByteCount: Int
   public var seconds: Double
   /// Named dimensions without a declared range.
   public var unknownNames: [String]
 
   /// The most bytes a run takes besides its inputs.
-  public var peakByteCount: Int { arenaByteCount + resultByteCount + scratchByteCount }
+  public var peakByteCount: Int { arenaByteCount + resultByteCount }
 
   public var description: String {
     let unknown = unknownNames.isEmpty ? "" : ", \(unknownNames.count) dimension(s) of unknown range"
     return "compiled \(function) in \(Int((seconds * 1000).rounded())) ms: \(tracedOperations) operations traced, "
       + "\(passes.last?.operationCount ?? tracedOperations) run, at most \(Self.megabytes(peakByteCount)) MB beside the "
-      + "inputs (values \(Self.megabytes(arenaByteCount)), outputs \(Self.megabytes(resultByteCount)), scratch "
-      + "\(Self.megabytes(scratchByteCount)))\(unknown)"
+      + "inputs (outputs \(Self.megabytes(resultByteCount)) MB)\(unknown)"
   }
 
   static func megabytes(_ bytes: Int) -> Double { (Double(bytes) / 0x1p20 * 10).rounded() / 10 }

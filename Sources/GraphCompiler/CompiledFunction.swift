@@ -200,7 +200,8 @@ private struct Compilation<Note: Sendable> {
         (least[name], most[name]) = (range.least, range.most)
       }
     }
-    var passContext = PassContext(memoryBudget: function.compilerOptions.memoryBudget)
+    var passContext = PassContext(
+      memoryBudget: function.compilerOptions.memoryBudget, evaluation: function.evaluationContext)
     let (traced, note) = try function.trace(most)
     let options = function.compilerOptions
     if options.printsGraphs { printError("graph of \(function.functionName) as traced:\n\(traced.text())") }
@@ -226,7 +227,6 @@ private struct Compilation<Note: Sendable> {
     let report = CompileReport(
       function: function.functionName, tracedOperations: traced.nodes.count, passes: passes,
       overwrites: plan.overwriteCount, arenaByteCount: plan.arenaByteCount, resultByteCount: plan.resultByteCount,
-      scratchByteCount: plan.scratchByteCount,
       seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, unknownNames: function.unknownNames)
     if options.printsGraphs { printError("graph of \(function.functionName) after all passes:\n\(final.text())") }
     if options.printsPasses {
@@ -272,7 +272,8 @@ private struct Compilation<Note: Sendable> {
       return nil
     }
     for value in graph.values.indices { graph.values[value].range = ranges[value] }
-    let fits = plan.fits(graph, allowsOverwriting: function.allowsOverwriting)
+    let fits = plan.fits(
+      graph, allowsOverwriting: function.allowsOverwriting, context: function.evaluationContext)
     let executable = Executable(
       graph: graph,
       plan: fits

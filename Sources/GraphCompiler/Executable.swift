@@ -13,6 +13,7 @@ struct Executable: Sendable {
     for (index, input) in graph.inputs.enumerated() where input.update != nil { inputs[index].makeStorageUnique() }
     let arena = Storage(byteCount: plan.arenaByteCount)
     let results = resultStorages()
+    let arguments = inputs
     let inputStorages = inputs.map(\.storage)
     func pointer(_ value: Int) -> UnsafeMutableRawPointer {
       switch plan.places[value] {
@@ -25,14 +26,22 @@ struct Executable: Sendable {
         return arena.pointer
       }
     }
-    for node in graph.nodes where !node.operation.isRelabelling {
-      let sources = node.inputs.map { value in
-        TensorView(
-          shape: graph.values[value].shape, elementType: graph.values[value].elementType, bytes: pointer(value))
+    var context = context
+    for (index, node) in graph.nodes.enumerated() where !node.operation.isRelabelling {
+      let sources = node.inputs.map { value -> TensorView in
+        let (type, shape) = (graph.values[value].elementType, graph.values[value].shape)
+        // A weight may carry what convolutions keep of it.
+        if case .input(let number) = plan.places[value], arguments[number].shape == shape {
+          return TensorView(arguments[number])
+        }
+        return TensorView(shape: shape, elementType: type, bytes: pointer(value))
       }
       let destinations = node.outputs.map { value in
         MutableTensorView(
           shape: graph.values[value].shape, elementType: graph.values[value].elementType, bytes: pointer(value))
+      }
+      context.scratch = plan.scratch[index].map {
+        ScratchMemory(arena.pointer + $0.lowerBound, byteCount: $0.count)
       }
       node.operation.evaluate(sources, into: destinations, in: context)
     }
@@ -51,7 +60,7 @@ struct Executable: Sendable {
       }
     }
     moveUpdates(into: inputStorages, pointer)
-    withExtendedLifetime((arena, results, inputStorages)) {}
+    withExtendedLifetime((arena, results, arguments)) {}
     return outputs
   }
 

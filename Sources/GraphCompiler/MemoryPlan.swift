@@ -13,11 +13,12 @@ struct MemoryPlan: Sendable {
   /// For each value; `nil` for values of nobody.
   private(set) var places: [Place?]
   private(set) var resultCount = 0
+  /// Values and scratch memory.
   private(set) var arenaByteCount = 0
   /// Memory of outputs.
   private(set) var resultByteCount = 0
-  /// The most that one operation takes for itself.
-  private(set) var scratchByteCount = 0
+  /// For each node where its scratch memory lies in the arena; `nil` if it takes none.
+  private(set) var scratch: [Range<Int>?]
   private(set) var overwriteCount: Int
   /// Which values share memory.
   private let sharing: [Int?]
@@ -28,12 +29,16 @@ struct MemoryPlan: Sendable {
   private static let alignment = 64
 
   init(_ graph: Graph, allowsOverwriting: Bool, context: EvaluationContext) {
-    let assignment = BufferAssignment(graph, allowsOverwriting: allowsOverwriting)
+    let assignment = BufferAssignment(
+      graph, allowsOverwriting: allowsOverwriting, scratchByteCounts: graph.scratchByteCounts(in: context))
     overwriteCount = assignment.overwriteCount
     sharing = assignment.bufferOfValue
     capacities = graph.values.map(\.byteCount)
     let offsets = Self.offsets(assignment.buffers)
     var resultOfBuffer: [Int: Int] = [:]
+    scratch = assignment.bufferOfScratch.map { buffer in
+      buffer.map { offsets[$0]..<offsets[$0] + assignment.buffers[$0].byteCount }
+    }
     places = []
     for value in graph.values.indices {
       guard let buffer = assignment.bufferOfValue[value] else {
@@ -61,21 +66,19 @@ struct MemoryPlan: Sendable {
     for (buffer, offset) in zip(assignment.buffers, offsets) where buffer.home == .arena {
       arenaByteCount = max(arenaByteCount, offset + buffer.byteCount)
     }
-    if arenaByteCount > 0 { arenaByteCount = StoragePool.capacity(for: arenaByteCount) }
-    for node in graph.nodes where !node.operation.isRelabelling {
-      let shapes = node.inputs.map { graph.values[$0].shape }
-      scratchByteCount = max(scratchByteCount, node.operation.scratchByteCount(of: shapes, in: context))
-    }
+    arenaByteCount = StoragePool.capacity(for: arenaByteCount)
   }
 
   /// Whether a graph of the same structure at other shapes can use this plan.
-  func fits(_ graph: Graph, allowsOverwriting: Bool) -> Bool {
-    zip(graph.values, capacities).allSatisfy { $0.byteCount <= $1 }
-      && BufferAssignment(graph, allowsOverwriting: allowsOverwriting).bufferOfValue == sharing
+  func fits(_ graph: Graph, allowsOverwriting: Bool, context: EvaluationContext) -> Bool {
+    let needed = graph.scratchByteCounts(in: context)
+    let assignment = BufferAssignment(graph, allowsOverwriting: allowsOverwriting, scratchByteCounts: needed)
+    return zip(graph.values, capacities).allSatisfy { $0.byteCount <= $1 }
+      && zip(needed, scratch).allSatisfy { $0 <= $1?.count ?? 0 } && assignment.bufferOfValue == sharing
   }
 
   /// The most bytes that a run takes besides its inputs.
-  var peakByteCount: Int { arenaByteCount + resultByteCount + scratchByteCount }
+  var peakByteCount: Int { arenaByteCount + resultByteCount }
 
   /// Places the largest buffers first, each in the smallest gap between those that live at the same time: the greedy
   /// order of Pisarchyk, Lee: "Efficient memory management for deep neural net inference", arXiv:2001.03288.
@@ -100,5 +103,15 @@ struct MemoryPlan: Sendable {
       placed.append(index)
     }
     return offsets
+  }
+}
+
+extension Graph {
+  /// The scratch memory each node takes.
+  func scratchByteCounts(in context: EvaluationContext) -> [Int] {
+    nodes.map { node in
+      node.operation.isRelabelling
+        ? 0 : node.operation.scratchByteCount(of: node.inputs.map { values[$0].shape }, in: context)
+    }
   }
 }

@@ -186,7 +186,9 @@ public struct SlidingWindowPredictor: Sendable {
   }
 
   /// Small tiles go through the network together, up to a number of voxels that keeps all threads busy.
-  var batchSize: Int { max(1, min(32, (1 << 17) / patchSize.reduce(1, *))) }
+  static func batchSize(of patchSize: [Int]) -> Int { max(1, min(32, (1 << 17) / patchSize.reduce(1, *))) }
+
+  var batchSize: Int { Self.batchSize(of: patchSize) }
 
   /// The slices of a tile whose logits are made at a time: about 64 MB of them.
   private func headSlices(hasHead: Bool) -> [Range<Int>] {

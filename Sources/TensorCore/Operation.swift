@@ -31,7 +31,7 @@ public protocol Operation: Hashable, Sendable {
   /// true only where evaluation reads each element of that input for the last time before it writes that place.
   func mayOverwrite(input: Int, with output: Int) -> Bool
 
-  /// A bound on the bytes that evaluation takes from the pool besides its outputs.
+  /// The bytes of scratch memory that evaluation takes at once, as `ScratchMemory` counts them.
   func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int
 }
 
@@ -47,7 +47,7 @@ extension Operation {
   public func mayOverwrite(input: Int, with output: Int) -> Bool { false }
   /// Enough for partial sums of chunks, all that most operations need.
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
-    inputs.reduce(1 << 16) { $0 + $1.count / 4 }
+    inputs.reduce(1 << 14) { $0 + $1.count / 4 }
   }
 
   /// Applies the operation: evaluated at once, or by the latest recorder that follows one of the inputs.
@@ -85,6 +85,8 @@ public struct EvaluationContext: Sendable {
   public var pool: WorkerPool
   /// The highest instruction-set level kernels may use.
   package var instructionSet: ck_instruction_set
+  /// Where scratch memory comes from first; then from the pool.
+  package var scratch: ScratchMemory?
 
   package init(pool: WorkerPool, instructionSet: ck_instruction_set) {
     self.pool = pool
@@ -96,6 +98,10 @@ public struct EvaluationContext: Sendable {
 
   /// Pooled memory for the duration of `body`, aligned to 64 bytes, with unspecified content.
   package func withScratch<Result>(byteCount: Int, _ body: (UnsafeMutableRawPointer) -> Result) -> Result {
+    if let scratch, let piece = scratch.take(byteCount) {
+      defer { scratch.give(piece) }
+      return body(piece)
+    }
     let storage = Storage(byteCount: max(byteCount, 64))
     defer { withExtendedLifetime(storage) {} }
     return body(storage.pointer)

@@ -91,13 +91,19 @@ extension Trainer {
 
   /// One optimizer step; nnU-Net: `nnUNetTrainer.train_step`.
   private func step(_ batch: BatchMaker.Batch, rate: Double) throws -> Float {
+    if let compiled {
+      let result = compiled.step(
+        input: batch.images, targets: batch.targets, parameters: &parameters, state: &optimizerState,
+        learningRate: rate, generator: &generators.dropout)
+      guard result.isTaken else { throw lossNotFinite(result.loss, batch) }
+      return result.loss
+    }
     let result = network.lossAndGradients(
       of: lossFunction, input: batch.images, targets: batch.targets, parameters: parameters,
       generator: &generators.dropout)
     let norm = globalNorm(of: result.gradients)
     guard result.loss.isFinite, norm.isFinite else {
-      throw TrainingError.lossNotFinite(
-        epoch: progress.epoch, iteration: progress.iteration, loss: result.loss, cases: batch.cases)
+      throw lossNotFinite(result.loss, batch)
     }
     optimizer.step(
       &parameters, gradients: result.gradients, state: &optimizerState, learningRate: rate,
@@ -106,10 +112,19 @@ extension Trainer {
     return result.loss
   }
 
+  private func lossNotFinite(_ loss: Float, _ batch: BatchMaker.Batch) -> TrainingError {
+    .lossNotFinite(epoch: progress.epoch, iteration: progress.iteration, loss: loss, cases: batch.cases)
+  }
+
   /// The loss of a validation batch; its counts go to `dice`. nnU-Net: `nnUNetTrainer.validation_step`.
   private func validate(_ batch: BatchMaker.Batch, into dice: inout PseudoDice) -> Float {
-    var context = ForwardContext.evaluation(parameters)
-    let heads = network(batch.images, &context, deepSupervision: lossFunction.weights.count > 1)
+    let heads: [Tensor]
+    if let compiled {
+      heads = compiled.evaluation(batch.images, parameters)
+    } else {
+      var context = ForwardContext.evaluation(parameters)
+      heads = network(batch.images, &context, deepSupervision: lossFunction.weights.count > 1)
+    }
     dice.add(logits: heads[0], target: batch.targets[0])
     return lossFunction(heads, batch.targets).scalar
   }

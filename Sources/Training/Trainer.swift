@@ -25,6 +25,8 @@ public final class Trainer {
   let lossFunction: DeepSupervisionLoss
   let optimizer: SGD
   let schedule: PolynomialSchedule
+  /// Training step and evaluation as compiled functions; `nil` where `nnUNet_compile` turns that off.
+  let compiled: CompiledTraining?
   let augmentation: AugmentationSettings
   let caseStore: CaseStore
   let caseInformation: CaseInformation
@@ -80,6 +82,7 @@ public final class Trainer {
     schedule = PolynomialSchedule(
       initialRate: run.settings.initialLearningRate, stepCount: run.settings.epochCount)
     lossFunction = Self.loss(for: run, network: network)
+    compiled = CompiledTraining(run, network: network, loss: lossFunction, optimizer: optimizer)
     augmentation = Self.augmentation(for: run, network: network)
     mirroringAxes = augmentation.mirrorAxes
     caseStore = try CaseStore(folder: run.caseFolder)

@@ -27,14 +27,16 @@ import Testing
     (
       "Inference",
       [
-        "Preprocessing", "ModelFormats", "NeuralNetworks", "Volumes", "Datasets", "Archives", "TensorCore", "CKernels",
+        "Preprocessing", "ModelFormats", "NeuralNetworks", "GraphCompiler", "Volumes", "Datasets", "Archives",
+        "TensorCore", "CKernels",
       ]
     ),
     ("Evaluation", ["Preprocessing", "Volumes", "Datasets", "TensorCore", "Archives"]),
     (
       "Training",
       [
-        "Augmentation", "Inference", "Evaluation", "Preprocessing", "ModelFormats", "NeuralNetworks", "Autograd",
+        "Augmentation", "Inference", "Evaluation", "Preprocessing", "ModelFormats", "NeuralNetworks", "GraphCompiler",
+        "Autograd",
         "Datasets", "Volumes", "TensorCore", "Plotting",
       ]
     ),

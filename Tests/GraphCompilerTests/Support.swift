@@ -2,6 +2,7 @@ import GraphCompiler
 import Logging
 import Synchronization
 import TensorCore
+import TensorTestSupport
 
 /// Collects what the compiler logs.
 final class LogCollector: LogHandler, Sendable {
@@ -33,6 +34,20 @@ func testOptions(_ change: (inout CompilerOptions) -> Void = { _ in }) -> Compil
   options.verifiesEveryPass = true
   change(&options)
   return options
+}
+
+/// Without the passes that compute something in another way, with other roundings.
+func exactOptions() -> CompilerOptions {
+  testOptions {
+    $0.disabledPasses = [
+      "concatenation-removal", "statistics-in-epilogue", "normalized-loads", "multiply-accumulate",
+    ]
+  }
+}
+
+/// Whether two tensors are the same bits; comparing arrays in an expectation would list a million differences.
+func isSame(_ a: [Tensor], _ b: [Tensor]) -> Bool {
+  a.map(\.shape) == b.map(\.shape) && a.map(\.bytes) == b.map(\.bytes)
 }
 
 /// A compiled function of inputs with these shapes, without updates.

@@ -20,11 +20,23 @@ package struct CommonSubexpressions: GraphPass {
   package init() {}
 
   package func run(_ graph: Graph, _ context: inout PassContext) -> Graph {
+    // What is equal at one shape may differ at another.
+    let choice = context.choice(of: Self.name) { Self.equalValues(graph).flatMap { [$0.key, $0.value] } }
+    var chosen: [Int: Int] = [:]
+    for pair in stride(from: 0, to: choice.count - 1, by: 2) { chosen[choice[pair]] = choice[pair + 1] }
+    let replacements = context.isRepeating ? Self.equalValues(graph).filter { chosen[$0.key] == $0.value } : chosen
     var result = graph
+    for value in replacements.keys { result.constants[value] = nil }
+    result.replaceUses(replacements)
+    return result.withoutDeadNodes()
+  }
+
+  /// For each value that equals one before it, that one.
+  private static func equalValues(_ graph: Graph) -> [Int: Int] {
     var replacements: [Int: Int] = [:]
     var contents: [Content: Int] = [:]
     for (value, tensor) in graph.constants.sorted(by: { $0.key < $1.key })
-    where graph.values[value].byteCount <= Self.largestConstant {
+    where graph.values[value].byteCount <= largestConstant {
       let bytes = Array(
         UnsafeRawBufferPointer(start: TensorView(tensor).bytes, count: graph.values[value].byteCount))
       let content = Content(elementType: tensor.elementType, shape: tensor.shape, bytes: bytes)
@@ -41,8 +53,6 @@ package struct CommonSubexpressions: GraphPass {
         known[key] = node.outputs
       }
     }
-    for value in replacements.keys { result.constants[value] = nil }
-    result.replaceUses(replacements)
-    return result.withoutDeadNodes()
+    return replacements
   }
 }

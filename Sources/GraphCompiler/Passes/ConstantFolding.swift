@@ -8,19 +8,27 @@ package struct ConstantFolding: GraphPass {
   package init() {}
 
   package func run(_ graph: Graph, _ context: inout PassContext) -> Graph {
-    var result = graph
+    let choice = Set(context.choice(of: Self.name) { folded(graph, allowing: nil).choice })
+    return folded(graph, allowing: choice).graph
+  }
+
+  private func folded(_ graph: Graph, allowing allowed: Set<Int>?) -> (graph: Graph, choice: [Int]) {
+    var (result, choice) = (graph, [Int]())
     result.nodes = []
-    for node in graph.nodes {
+    for (index, node) in graph.nodes.enumerated() {
       let constants = node.inputs.compactMap { result.constants[$0] }
       let size = node.outputs.reduce(0) { $0 + graph.values[$1].byteCount }
-      guard constants.count == node.inputs.count, !node.inputs.isEmpty, size <= Self.largestResult else {
+      guard constants.count == node.inputs.count, !node.inputs.isEmpty, size <= Self.largestResult,
+        allowed?.contains(index) ?? true
+      else {
         result.nodes.append(node)
         continue
       }
+      choice.append(index)
       for (output, tensor) in zip(node.outputs, node.operation.evaluated(constants, in: .standard)) {
         result.constants[output] = tensor
       }
     }
-    return result
+    return (result, choice)
   }
 }

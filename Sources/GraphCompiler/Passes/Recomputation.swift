@@ -10,11 +10,11 @@ package struct Recomputation: GraphPass {
   package init() {}
 
   package func run(_ graph: Graph, _ context: inout PassContext) -> Graph {
-    let budget = context.memoryBudget
+    let (budget, evaluation) = (context.memoryBudget, context.evaluation)
     // Pairs: the value and the first node of those that read its copy.
     let choice = context.choice(of: Self.name) {
       guard let budget else { return [] }
-      return Self.choose(graph, budget)
+      return Self.choose(graph, budget, evaluation)
     }
     var result = graph
     for pair in stride(from: 0, to: choice.count - 1, by: 2) {
@@ -23,15 +23,15 @@ package struct Recomputation: GraphPass {
     return result
   }
 
-  private static func choose(_ graph: Graph, _ budget: Int) -> [Int] {
+  private static func choose(_ graph: Graph, _ budget: Int, _ evaluation: EvaluationContext) -> [Int] {
     var (current, choice) = (graph, [Int]())
-    var peak = BufferAssignment(current, allowsOverwriting: true).peakByteCount
+    var peak = current.peakByteCount(in: evaluation)
     while peak > budget {
       // The largest gain of any single value.
       var best: (value: Int, node: Int, graph: Graph, peak: Int)?
       for (value, node) in candidates(current) {
         let changed = recomputing(value, from: node, current)
-        let changedPeak = BufferAssignment(changed, allowsOverwriting: true).peakByteCount
+        let changedPeak = changed.peakByteCount(in: evaluation)
         if changedPeak < best?.peak ?? peak { best = (value, node, changed, changedPeak) }
       }
       guard let best else { break }
@@ -62,7 +62,8 @@ package struct Recomputation: GraphPass {
   /// One trip through memory, far cheaper than a convolution.
   private static func isCheap(_ operation: any Operation) -> Bool {
     switch operation {
-    case is InstanceNormalizationActivation, is InstanceNormalization, is LeakyRectifier, is DropoutMask, is OneHot,
+    case is InstanceNormalizationActivation, is InstanceNormalization, is NormalizedActivation, is LeakyRectifier,
+      is DropoutMask, is OneHot,
       is Softmax, is LogSoftmax, is Sigmoid, is Concatenate, is Upsample, is Broadcast, is Add, is Multiply,
       is ScaleOffset,
       is AveragePool, is Exponential, is Compare:

@@ -8,10 +8,11 @@ package struct Scheduling: GraphPass {
   package init() {}
 
   package func run(_ graph: Graph, _ context: inout PassContext) -> Graph {
+    let evaluation = context.evaluation
     let order = context.choice(of: Self.name) {
       let order = Self.greedyOrder(graph)
       let peaks = [graph, graph.reordered(order)].map {
-        BufferAssignment($0, allowsOverwriting: true).peakByteCount
+        $0.peakByteCount(in: evaluation)
       }
       return peaks[1] < peaks[0] ? order : Array(graph.nodes.indices)
     }

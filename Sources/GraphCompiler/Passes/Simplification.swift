@@ -7,23 +7,37 @@ package struct Simplification: GraphPass {
   package init() {}
 
   package func run(_ graph: Graph, _ context: inout PassContext) -> Graph {
+    // What is superfluous at one shape may be needed at another.
+    let choice = Set(context.choice(of: Self.name) { simplified(graph, allowing: nil).choice })
+    return simplified(graph, allowing: choice).graph
+  }
+
+  /// - Parameter allowed: what may be done, as `choice` lists it; `nil` for everything.
+  private func simplified(_ graph: Graph, allowing allowed: Set<Int>?) -> (graph: Graph, choice: [Int]) {
     var result = graph
     result.nodes = []
     /// What makes each value that is kept.
     var makers: [Int: Graph.Node] = [:]
     var replacements: [Int: Int] = [:]
-    for var node in graph.nodes {
+    // Nodes that are removed (even) or joined with the one before (odd), by their number.
+    var choice: [Int] = []
+    for (index, original) in graph.nodes.enumerated() {
+      var node = original
       node.inputs = node.inputs.map { replacements[$0] ?? $0 }
-      while let joined = Self.joined(node, makers) { node = joined }
-      if let same = Self.unchanged(node, result) {
+      while allowed?.contains(2 * index + 1) ?? true, let joined = Self.joined(node, makers) {
+        node = joined
+        choice.append(2 * index + 1)
+      }
+      if allowed?.contains(2 * index) ?? true, let same = Self.unchanged(node, result) {
         replacements[node.outputs[0]] = same
+        choice.append(2 * index)
         continue
       }
       for output in node.outputs { makers[output] = node }
       result.nodes.append(node)
     }
     result.replaceUses(replacements)
-    return result.withoutDeadNodes()
+    return (result.withoutDeadNodes(), choice)
   }
 
   /// The input that the node's output equals, if there is one.

@@ -33,13 +33,14 @@ public final class CompiledForward: Sendable {
       options: options
     ) { arguments in
       let parameters = ParameterSet(layout: layout, values: Array(arguments.dropFirst()))
-      // Layers one by one: fusing them is the passes' work.
+      // A tracer sees layers one by one, for the passes to fuse; a run without compilation fuses them itself.
+      let fuses = !arguments[0].isFollowed
       let outputs: [Tensor]
       switch part {
-      case .logits: outputs = [network.predict(arguments[0], parameters, fuses: false)]
-      case .features: outputs = [network.predictFeatures(arguments[0], parameters, fuses: false)]
+      case .logits: outputs = [network.predict(arguments[0], parameters, fuses: fuses)]
+      case .features: outputs = [network.predictFeatures(arguments[0], parameters, fuses: fuses)]
       case .allHeads:
-        var context = ForwardContext.evaluation(parameters, fuses: false)
+        var context = ForwardContext.evaluation(parameters, fuses: fuses)
         outputs = network(arguments[0], &context, deepSupervision: true)
       }
       return FunctionResult(outputs: outputs, updates: [:], note: ())

@@ -86,13 +86,15 @@ public struct NormalizationLayer: Sendable {
     }
     let (result, statistics) = input.batchNormalized(weight: scale, bias: offset, epsilon: epsilon)
     if context.mode == .training, let running {
-      let count = context[running.batchCount].withElements(as: UInt64.self) { $0[0] } + 1
+      let count = context[running.batchCount]
+      // Without a momentum the average over all batches is wanted, which only a look at the count tells.
+      let factor = momentum ?? 1 / Float(count.withElements(as: UInt64.self) { $0[0] } + 1)
       let updated = statistics.updating(
-        runningMean: context[running.mean], runningVariance: context[running.variance],
-        momentum: momentum ?? 1 / Float(count))
+        runningMean: context[running.mean], runningVariance: context[running.variance], momentum: factor)
       context.update(running.mean, to: updated.mean)
       context.update(running.variance, to: updated.variance)
-      context.update(running.batchCount, to: Tensor([count], shape: []))
+      // As tensors, so that it can be traced; float32 counts to 16 million exactly.
+      context.update(running.batchCount, to: (count.converted(to: .float32) + 1).converted(to: .uint64))
     }
     return result
   }

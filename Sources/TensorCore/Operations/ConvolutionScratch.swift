@@ -1,12 +1,13 @@
 import CKernels
 
-// What convolutions take from the pool: packed weights or partial sums for all, and a piece for each thread.
+// What convolutions take as scratch memory: packed weights, partial sums and moments for all threads, and a piece for
+// each thread.
 
 extension ck_convolution_plan {
   func scratchByteCount(threads: Int) -> Int {
     let statistics = Int(statistics_records) * statistics_floats
     let floats = [packed_floats, partial_floats, statistics] + [Int](repeating: scratch_floats, count: threads)
-    return floats.reduce(0) { $0 + StoragePool.capacity(for: max($1, 16) * MemoryLayout<Float>.stride) }
+    return floats.reduce(0) { $0 + ScratchMemory.size(of: $1 * MemoryLayout<Float>.stride) }
   }
 }
 
@@ -51,10 +52,13 @@ extension ConvolutionWeightGradient {
 }
 
 extension FusedConvolution {
+  /// Also enough for a pass of its own for the statistics, which some plans need.
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
-    geometry.scratchByteCount(
-      input: sources.shape(of: inputs, of: Self.name), output: shapes(of: inputs)[0],
-      weight: inputs[sources.inputCount], CK_CONVOLUTION_FORWARD, isPlain: sources.isPlain, in: context)
+    let output = shapes(of: inputs)[0]
+    return (givesStatistics ? NormalizationLayout(output).scratchByteCount : 0)
+      + geometry.scratchByteCount(
+        input: sources.shape(of: inputs, of: Self.name), output: output, weight: inputs[sources.inputCount],
+        CK_CONVOLUTION_FORWARD, isPlain: sources.isPlain, in: context)
   }
 }
 
@@ -76,10 +80,14 @@ extension FusedConvolutionWeightGradient {
 }
 
 extension SplitConvolutionInputGradient {
+  /// Also enough for both parts as one tensor where the cut needs it.
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
     let parts = shapes(of: inputs)
     let whole = Shape(parts[0].extents.dropLast() + [channels.reduce(0, +)])
-    let joined = StoragePool.capacity(for: whole.count * MemoryLayout<Float>.stride)
+    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
+    let kernelShape = geometry.kernelShape(input: whole, output: inputs[0], weight: inputs[1])
+    let cut = Int(geometry.plan(kernelShape, CK_CONVOLUTION_INPUT_GRADIENT, kernels).output_cut)
+    let joined = channels[0] % cut == 0 ? 0 : ScratchMemory.size(of: whole.count * MemoryLayout<Float>.stride)
     return joined
       + geometry.scratchByteCount(
         input: whole, output: inputs[0], weight: inputs[1], CK_CONVOLUTION_INPUT_GRADIENT, in: context)

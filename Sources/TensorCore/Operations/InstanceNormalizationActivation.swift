@@ -23,6 +23,10 @@ public struct InstanceNormalizationActivation: Operation {
 
   public func mayOverwrite(input: Int, with output: Int) -> Bool { input == 0 && output == 0 }
 
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    NormalizationLayout(inputs[0]).scratchByteCount
+  }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     evaluateNormalization(inputs, into: outputs, epsilon: epsilon, negativeSlope: negativeSlope, in: context)
   }

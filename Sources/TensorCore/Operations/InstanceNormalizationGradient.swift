@@ -40,6 +40,10 @@ public struct InstanceNormalizationGradient: Operation {
 
   public func mayOverwrite(input: Int, with output: Int) -> Bool { input < 2 && output == 0 }
 
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    NormalizationLayout(inputs[1]).scratchByteCount
+  }
+
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     let kernels = ck_normalization_kernels_for(context.instructionSet).pointee
     let layout = NormalizationLayout(inputs[1].shape)
