@@ -33,7 +33,9 @@ struct PredictionArguments: ParsableArguments {
   @Flag(name: .customLong("save_probabilities"), help: "Also write probabilities (.npz, .pkl), for ensembling.")
   var savesProbabilities = false
 
-  @Flag(name: .customLong("continue_prediction"), help: "Keep existing results and predict only what is missing.")
+  @Flag(
+    name: [.customLong("continue_prediction"), .customLong("c")],
+    help: "Keep existing results and predict only what is missing.")
   var continues = false
 
   @Option(

@@ -7,8 +7,8 @@ extension SegmentationExport {
   /// channel, whatever the number of channels. What had been cropped away has probability 1 for background (labels) or
   /// 0 (regions).
   ///
-  /// Probabilities are `exp(logit - maximum) / sum` of logits that were rounded to float16 after resampling (labels), or
-  /// their sigmoid (regions), as in nnU-Net's `apply_inference_nonlin`.
+  /// Probabilities are `exp(logit - maximum) / sum` (labels) or the sigmoid (regions) of resampled logits, rounded to
+  /// float16 where nnU-Net's are: `apply_inference_nonlin`.
   /// - Parameters:
   ///   - shape: of the logits, `[Z, Y, X]` in preprocessed space.
   ///   - wantsProbabilities: whether probabilities are made at all.
@@ -24,7 +24,7 @@ extension SegmentationExport {
     func resampled(_ index: Int) throws -> VoxelGrid<Float> {
       var logits = try resampling.resample(
         channel(index), to: newShape, currentSpacing: current, newSpacing: new, context: context)
-      logits.roundToHalf(context: context)
+      if resampling.roundsLogits { logits.roundToHalf(context: context) }
       return logits
     }
     switch rule {

@@ -17,6 +17,7 @@ package struct LabelStream {
   /// `nil` where every slice stays as it is.
   private let resampler: VolumeResampler?
   private let rule: LabelRule
+  private let roundsToHalf: Bool
   private let context: EvaluationContext
   private let kernels: ck_resampling_kernels
   /// `[C, capacity, Y, X]`.
@@ -49,6 +50,7 @@ package struct LabelStream {
     }
     self.channelCount = channelCount
     self.rule = rule
+    roundsToHalf = resampling.roundsLogits
     self.context = context
     resampler = plan.map { VolumeResampler($0, context) }
     kernels = ck_resampling_kernels_for(context.instructionSet).pointee
@@ -104,6 +106,7 @@ package struct LabelStream {
     let plane = labels.shape[2] * labels.shape[3]
     guard !slices.isEmpty, plane > 0 else { return }
     let (resampler, rule, context, kernels) = (resampler, rule, context, kernels)
+    let roundsToHalf = roundsToHalf
     let (channelCount, inputPlane, shift) = (channelCount, inputPlane, firstSlice * inputPlane)
     labels.elements.withUnsafeMutableBufferPointer { labels in
       guard let labels = labels.baseAddress else { return }
@@ -122,7 +125,7 @@ package struct LabelStream {
             } else {
               values.update(from: source + slice * inputPlane, count: plane)
             }
-            kernels.round_to_half(values, plane)
+            if roundsToHalf { kernels.round_to_half(values, plane) }
             switch rule {
             case .largest:
               kernels.update_maximum(values, best, winner, Int16(truncatingIfNeeded: channel), plane)

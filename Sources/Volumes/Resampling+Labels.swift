@@ -13,12 +13,11 @@ extension Resampling {
   /// Resamples logits `[C, Z, Y, X]` and turns them into labels `[1, Z, Y, X]`, slice by slice: of the resampled logits
   /// only one slice per thread exists at a time (except with splines of order 3).
   ///
-  /// - Parameters:
-  ///   - roundsToHalf: rounds resampled logits to float16 before they are compared, as nnU-Net's are.
-  ///   - Other parameters: see `resample`.
+  /// Parameters: see `resample`. Resampled logits are rounded to float16 before they are compared where
+  /// ``roundsLogits`` says so.
   public func resampleToLabels(
     _ logits: VoxelGrid<Float>, to newShape: [Int], currentSpacing: [Double], newSpacing: [Double], rule: LabelRule,
-    roundsToHalf: Bool = true, context: EvaluationContext = .standard
+    context: EvaluationContext = .standard
   ) -> VoxelGrid<Int16> {
     if case .regions(let labels) = rule {
       check(
@@ -32,9 +31,9 @@ extension Resampling {
         resample(
           logits, to: newShape, currentSpacing: currentSpacing, newSpacing: newSpacing, context: context)
       }
-      return LabelMaker(rule, roundsToHalf, context).labels(resampled ?? logits)
+      return LabelMaker(rule, roundsLogits, context).labels(resampled ?? logits)
     }
-    let labels = LabelMaker(rule, roundsToHalf, context).labels(
+    let labels = LabelMaker(rule, roundsLogits, context).labels(
       logits.transposed(plan.axisOrder), VolumeResampler(plan, context))
     return labels.transposed(plan.backwardOrder)
   }

@@ -33,6 +33,11 @@ public struct Resampling: Sendable, Hashable {
     self.anisotropyThreshold = anisotropyThreshold
   }
 
+  /// Whether nnU-Net's logits are float16 after this resampling: `resample_torch_fornnunet` returns float32.
+  package var roundsLogits: Bool {
+    if case .torch = method { false } else { true }
+  }
+
   /// The shape that keeps the extent of an image when its spacing changes. Halves round to even, as in Python.
   ///
   /// nnU-Net: `compute_new_shape`.

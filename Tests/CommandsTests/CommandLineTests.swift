@@ -36,7 +36,7 @@ import Testing
     ],
     [
       "nnUNetv2_predict_from_modelfolder", "-i", "in", "-o", "out", "-m", "model", "--disable_tta", "-chk",
-      "checkpoint_best.pth",
+      "checkpoint_best.pth", "--c", "--memory_limit", "7.5",
     ],
     [
       "nnUNetv2_plan_and_preprocess", "-d", "2", "4", "-pl", "nnUNetPlannerResEncM", "-c", "2d", "3d_fullres", "-np",
@@ -71,6 +71,7 @@ import Testing
       "-part_id 2"
     ),
     (["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "-f", "zero"], "-f zero"),
+    (["nnUNetv2_predict", "-i", "in", "-o", "out", "-d", "4", "-c", "2d", "--memory_limit", "0"], "--memory_limit"),
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-overwrite_target_spacing", "1", "2"], "three positive numbers"),
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-c", "2d", "3d_fullres", "3d_lowres", "-np", "1", "2"], "-np takes"),
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-fpe", "Mine"], "-fpe Mine"),
