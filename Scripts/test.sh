@@ -13,7 +13,7 @@ status=${PIPESTATUS[0]}
 again() {
   echo
   echo "Golden tests with $1:"
-  env "$1" swift test -c release --skip-build --filter '(NeuralNetworks|Inference)Tests.*Golden' 2>&1 |
+  env "$1" swift test -c release --skip-build --filter 'NeuralNetworksTests.Golden|InferenceTests.ModelFolderGolden' 2>&1 |
     tee -a "$log" | grep -E '✘|↳ .*(differ|is )|Test run with'
   local result=${PIPESTATUS[0]}
   [ "$result" -eq 0 ] || status=$result
