@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Inference
-import Preprocessing
 import Training
 
 /// The options that both predict commands share.
@@ -102,7 +101,6 @@ struct PredictionArguments: ParsableArguments {
   /// Predicts; ends with exit code 1 if a case failed or the run was interrupted.
   func predict(modelFolder: URL, partCount: Int, part: Int) throws {
     let environment = ProcessInfo.processInfo.environment
-    let memoryLimit = try memoryLimit.map { Int($0 * 1e9) } ?? AvailableMemory.configuredBytes(environment: environment)
     func threads(_ given: Int?, _ variable: String) -> Int {
       given ?? environment[variable].flatMap(Int.init).flatMap { $0 >= 0 ? $0 : nil } ?? 3
     }
@@ -119,7 +117,7 @@ struct PredictionArguments: ParsableArguments {
         preprocessingThreads: threads(preprocessingThreads, "nnUNet_npp"),
         exportThreads: threads(exportThreads, "nnUNet_nps"),
         previousStageFolder: previousStagePredictions.map { URL(fileURLWithPath: $0) }, partCount: partCount,
-        part: part, memoryLimit: memoryLimit))
+        part: part, memoryLimit: memoryLimit.map { Int($0 * 1e9) }))
     let cancellation = Cancellation()
     InterruptRequest.whenRequested {
       FileHandle.standardError.write(Data("\nStopping; finished cases are kept. Once more to stop at once.\n".utf8))

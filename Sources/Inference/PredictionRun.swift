@@ -30,8 +30,8 @@ public struct PredictionRun: Sendable {
     public var partCount: Int
     public var part: Int
     /// Bytes that all cases on their way may need together, by estimate: a case waits until it fits beside those before
-    /// it, and is refused if it can't fit alone. `nil` takes nine tenths of what the system and the control group have
-    /// available when the run starts.
+    /// it, and is refused if it can't fit alone. `nil` takes `nnUNet_memory_limit` (gigabytes), else nine tenths of what
+    /// the system and the control group have available when the run starts.
     public var memoryLimit: Int?
 
     public init(
@@ -76,6 +76,7 @@ public struct PredictionRun: Sendable {
   /// - Throws: only what concerns the whole run: folders that can't be read or written, no cases.
   public func run(progress: any PredictionProgress, cancellation: Cancellation? = nil) throws -> PredictionReport {
     let start = ContinuousClock.now
+    let gate = try MemoryGate(configured: settings.memoryLimit)
     try writeDescriptions()
     let all = try listCases()
     let waiting = all.indices.filter { settings.overwrites || !hasResult(all[$0].identifier) }
@@ -84,7 +85,6 @@ public struct PredictionRun: Sendable {
       .runStarted(cases: waiting.map { all[$0].identifier }, skipped: skipped.sorted().map { all[$0].identifier }))
     let outcomes = OutcomeCollector(progress: progress)
     for index in skipped { outcomes.note(index, all[index].identifier, .skipped, StageSeconds()) }
-    let gate = MemoryGate(limit: settings.memoryLimit)
     let pipeline = CasePipeline(
       run: self, cases: waiting.map { (index: $0, item: all[$0]) }, outcomes: outcomes, progress: progress,
       cancellation: cancellation, gate: gate)

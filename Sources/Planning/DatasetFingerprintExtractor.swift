@@ -15,7 +15,8 @@ public struct DatasetFingerprintExtractor: Sendable {
   public var sampleCount = 100_000_000
   /// Cases are worked on in parallel on these threads.
   public var pool = WorkerPool.shared
-  /// Bytes that all cases in work may take, by estimate; `nil` for nine tenths of what is available.
+  /// Bytes that all cases in work may take, by estimate; `nil` for `nnUNet_memory_limit`, else nine tenths of what is
+  /// available.
   public var memoryLimit: Int?
 
   /// The seed of every case.
@@ -66,7 +67,7 @@ public struct DatasetFingerprintExtractor: Sendable {
   ) throws -> DatasetFingerprint {
     check(!cases.isEmpty, "DatasetFingerprintExtractor: no cases")
     let sampleCountPerCase = sampleCount / cases.count
-    let gate = MemoryGate(limit: memoryLimit)
+    let gate = try MemoryGate(configured: memoryLimit)
     let analyses = try mapCases(cases, work: "Extracting the fingerprint", pool: pool, progress: progress) { item in
       try gate.run(bytes: item.estimatedMemory(reader: reader)) {
         try analyze(item, channelCount: channelCount, reader: reader, sampleCount: sampleCountPerCase)

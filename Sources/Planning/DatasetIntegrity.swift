@@ -109,7 +109,12 @@ private struct IntegrityChecker {
     let results = Mutex([CaseResult?](repeating: nil, count: cases.count))
     let done = Atomic<Int>(0)
     let cases = cases
-    let gate = MemoryGate(limit: nil)
+    let gate: MemoryGate
+    do {
+      gate = try MemoryGate(configured: nil)
+    } catch {
+      return add(.fatal, descriptionFile.path, "no case was read: \(error)", "Correct the environment variable")
+    }
     pool.run(tasks: cases.count) { index in
       let result = CaseResult(cases[index], channelCount: channelCount, labels: labels, reader: reader, gate: gate)
       results.withLock { $0[index] = result }

@@ -8,7 +8,7 @@ import Synchronization
 package final class MemoryGate: Sendable {
   /// Bytes that all work inside may take together.
   package let limit: Int
-  /// Bytes that the machine has at all; larger work is refused. `nil` refuses nothing.
+  /// Bytes that the machine has at all, or that the user allows; larger work is refused. `nil` refuses nothing.
   package let capacity: Int?
 
   private struct State {
@@ -22,10 +22,22 @@ package final class MemoryGate: Sendable {
   private let condition = NSCondition()
   private let state = Mutex(State())
 
-  /// - Parameter limit: `nil` for nine tenths of the memory available now.
-  package init(limit: Int?) {
+  package init(limit: Int) {
+    self.limit = limit
     capacity = AvailableMemory.bytes()
-    self.limit = limit ?? capacity.map { $0 / 10 * 9 } ?? Int(ProcessInfo.processInfo.physicalMemory / 2)
+  }
+
+  /// The limit that a run was given, else that of `nnUNet_memory_limit`, beyond which no work goes, else nine tenths of
+  /// the memory available now.
+  /// - Throws: ``PreprocessingError/badMemoryLimit(_:)``.
+  package init(
+    configured limit: Int?, environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws {
+    let available = AvailableMemory.bytes()
+    let configured = try limit == nil ? AvailableMemory.configuredBytes(environment: environment) : nil
+    self.limit =
+      limit ?? configured ?? available.map { $0 / 10 * 9 } ?? Int(ProcessInfo.processInfo.physicalMemory / 2)
+    capacity = [available, configured].compactMap { $0 }.min()
   }
 
   /// Waits until the work fits, does it, and makes room again.

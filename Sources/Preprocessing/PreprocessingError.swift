@@ -11,7 +11,7 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
   case notRGB(channel: Int, minimum: Float, maximum: Float)
   case wrongLogits(found: [Int], expected: String)
   case wrongAxisCount(what: String, found: [Int])
-  /// A case that is larger than the machine, by estimate.
+  /// A case that is larger than the machine or than `nnUNet_memory_limit`, by estimate.
   case notEnoughMemory(needed: Int, available: Int)
   /// `nnUNet_memory_limit` is no number of gigabytes.
   case badMemoryLimit(String)
@@ -38,7 +38,7 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
     case .wrongLogits(let found, let expected): "logits of shape \(found), expected \(expected)"
     case .notEnoughMemory(let needed, let available):
       "the case needs about \(AvailableMemory.text(needed)) of memory, but \(AvailableMemory.text(available)) are "
-        + "available; free some, or use a larger machine or a coarser spacing"
+        + "available; free some, raise nnUNet_memory_limit if it is set, or use a larger machine or a coarser spacing"
     case .wrongAxisCount(let what, let found): "\(what) is \(found), expected one number for each of three axes"
     case .badMemoryLimit(let found):
       "nnUNet_memory_limit is '\(found)', expected a positive number of gigabytes such as 12 or 1.5"

@@ -39,8 +39,8 @@ public struct PreprocessingRun: Sendable {
   public var overwrites: Bool
   /// How many cases are worked on at once.
   public var concurrency: Int
-  /// Bytes that all cases in work may take, by estimate; a single larger case is worked on alone. `nil` for nine tenths
-  /// of what is available when the run starts.
+  /// Bytes that all cases in work may take, by estimate; a single larger case is worked on alone. `nil` for
+  /// `nnUNet_memory_limit`, where larger cases are refused, else nine tenths of what is available when the run starts.
   public var memoryLimit: Int?
 
   /// - Parameter concurrency: by default one case a thread.
@@ -58,11 +58,11 @@ public struct PreprocessingRun: Sendable {
   /// Works through the cases. A case that fails leaves no older result behind, unless that one is up to date.
   /// - Parameter progress: is called after each case, from one thread at a time.
   /// - Returns: the outcomes, in the order of `cases`.
-  /// - Throws: only if the folder cannot be made.
+  /// - Throws: only if the folder cannot be made, or `nnUNet_memory_limit` is no number.
   public func run(
     _ cases: [DatasetCase], progress: @Sendable (Progress) -> Void = { _ in }
   ) throws -> [Outcome] {
-    try run(cases, gate: MemoryGate(limit: memoryLimit), progress: progress)
+    try run(cases, gate: MemoryGate(configured: memoryLimit), progress: progress)
   }
 
   package func run(

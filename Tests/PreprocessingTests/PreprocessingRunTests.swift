@@ -112,7 +112,7 @@ import Volumes
       #expect(gate.peak.bytes <= max(limit, largest))
     }
     run.concurrency = 1
-    let gate = MemoryGate(limit: nil)
+    let gate = try MemoryGate(configured: nil)
     #expect(try run.run(many, gate: gate, progress: { _ in }) == Array(repeating: .done, count: 12))
     #expect(gate.peak.count == 1)
   }
