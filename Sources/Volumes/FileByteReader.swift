@@ -31,16 +31,7 @@ final class FileByteReader {
   /// - Parameter offset: where reading starts.
   init(_ file: URL, offset: Int = 0, packing: Packing) throws {
     path = file.path
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw ImageError.cannotOpen(file: path, reason: String(cString: strerror(errno)))
-    }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      close(descriptor)
-      throw ImageError.cannotOpen(file: path, reason: "not a regular file")
-    }
-    fileSize = Int(status.st_size)
+    (descriptor, fileSize) = try Self.openRegularFile(path)
     input = .allocate(capacity: Self.blockSize)
     if offset > 0 { lseek(descriptor, off_t(offset), SEEK_SET) }
     inputCount = max(0, Foundation.read(descriptor, input, Self.blockSize))
@@ -55,6 +46,20 @@ final class FileByteReader {
         throw ImageError.cannotOpen(file: path, reason: "zlib refused to start (\(result))")
       }
     }
+  }
+
+  /// Opens a file for reading; pipes, devices and folders are refused.
+  static func openRegularFile(_ path: String) throws -> (descriptor: Int32, size: Int) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw ImageError.cannotOpen(file: path, reason: String(cString: strerror(errno)))
+    }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw ImageError.cannotOpen(file: path, reason: "not a regular file")
+    }
+    return (descriptor, Int(status.st_size))
   }
 
   deinit {

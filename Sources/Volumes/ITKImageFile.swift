@@ -29,8 +29,8 @@ enum ITKImageFile: CaseIterable {
   func readHeader(_ file: URL) throws -> ITKImageHeader {
     switch self {
     case .nifti: try ITKImageHeader(NIfTIFile.readHeader(file), file)
-    case .nrrd: try NRRDHeader(file).image
-    case .metaImage: try MetaImageHeader(file).image
+    case .nrrd: try NRRDHeader.Text.read(file).image
+    case .metaImage: try MetaImageHeader.Text.read(file).image
     }
   }
 
@@ -39,12 +39,8 @@ enum ITKImageFile: CaseIterable {
     case .nifti:
       let (grid, header) = try NIfTIFile.read(file)
       return (grid, try ITKImageHeader(header, file))
-    case .nrrd:
-      let header = try NRRDHeader(file)
-      return (try header.voxels.read(shape: header.image.gridShape), header.image)
-    case .metaImage:
-      let header = try MetaImageHeader(file)
-      return (try header.voxels.read(shape: header.image.gridShape), header.image)
+    case .nrrd: return try NRRDHeader.Text.readImage(file)
+    case .metaImage: return try MetaImageHeader.Text.readImage(file)
     }
   }
 
@@ -127,6 +123,28 @@ struct ITKImageHeader {
       }
       return sum + (column % 2 == 0 ? 1 : -1) * rows[0][column] * determinant(minor)
     }
+  }
+}
+
+/// The fields of an image's text header, and what they mean.
+protocol ImageHeaderText {
+  init(_ file: URL) throws
+  func image() throws -> ITKImageHeader
+  /// Where the voxels are and how they are stored.
+  func voxels(sizes: [Int]) throws -> TextOrBinaryVoxels
+}
+
+extension ImageHeaderText {
+  /// Checks all that the header says.
+  static func read(_ file: URL) throws -> (image: ITKImageHeader, voxels: TextOrBinaryVoxels) {
+    let text = try Self(file)
+    let image = try text.image()
+    return (image, try text.voxels(sizes: image.sizes))
+  }
+
+  static func readImage(_ file: URL) throws -> (VoxelGrid<Float>, ITKImageHeader) {
+    let (image, voxels) = try read(file)
+    return (try voxels.read(shape: image.gridShape), image)
   }
 }
 

@@ -5,7 +5,7 @@ import Foundation
 /// nnU-Net: `nnunetv2/imageio/base_reader_writer.py`.
 public protocol ImageReaderWriter: Sendable {
   /// nnU-Net's class name, as in `image_reader_writer` of plans.json.
-  static var name: String { get }
+  var name: String { get }
   /// The file endings that select this reader, each with its dot, in lower case.
   static var fileEndings: [String] { get }
 
@@ -20,16 +20,11 @@ public protocol ImageReaderWriter: Sendable {
   func writeSegmentation(_ segmentation: VoxelGrid<Int16>, to file: URL, properties: ImageProperties) throws
 }
 
-extension ImageReaderWriter {
-  /// See the static `name`.
-  public var name: String { Self.name }
-}
-
 /// Chooses readers by name or by file ending.
 public enum ReaderWriters {
   private static let all: [any ImageReaderWriter] = [
     NaturalImageReaderWriter(), SimpleITKReaderWriter(), Tiff3DReaderWriter(), NibabelReaderWriter(),
-    NibabelReorientingReaderWriter(),
+    NibabelReaderWriter(reorients: true),
   ]
 
   /// The reader for a data set: the one that `overwriteName` names if this program has it, otherwise the first that

@@ -1,22 +1,13 @@
 import Foundation
 
-/// The checked header of a MetaImage, with its voxels (`.mha`) or apart from them (`.mhd`), as ITK understands it.
+/// The header of a MetaImage, with its voxels (`.mha`) or apart from them (`.mhd`), as ITK understands it.
 ///
 /// ITK 5.4: `MetaImageIO` and MetaIO's `MetaImage`.
-struct MetaImageHeader {
-  let image: ITKImageHeader
-  let voxels: TextOrBinaryVoxels
-
+enum MetaImageHeader {
   private static let longestHeader = 1 << 20
 
-  init(_ file: URL) throws {
-    let text = try Text(file)
-    image = try text.image()
-    voxels = try text.voxels(sizes: image.sizes)
-  }
-
   /// The fields of the header, not yet understood.
-  private struct Text {
+  struct Text: ImageHeaderText {
     let file: URL
     private var fields: [String: String] = [:]
     /// Where the data begin if they follow the header.

@@ -1,23 +1,14 @@
 import Foundation
 
-/// The checked header of an NRRD image, attached (`.nrrd`) or detached (`.nhdr`), as ITK understands it.
+/// The header of an NRRD image, attached (`.nrrd`) or detached (`.nhdr`), as ITK understands it.
 ///
 /// The format: teem.sourceforge.net/nrrd/format.html; ITK 5.4: `NrrdImageIO`.
-struct NRRDHeader {
-  let image: ITKImageHeader
-  let voxels: TextOrBinaryVoxels
-
+enum NRRDHeader {
   /// Larger headers are refused; Slicer's segmentations reach some hundred kilobytes.
   private static let longestHeader = 1 << 24
 
-  init(_ file: URL) throws {
-    let text = try Text(file)
-    image = try text.image()
-    voxels = try text.voxels(sizes: image.sizes)
-  }
-
   /// The fields of the header, not yet understood.
-  private struct Text {
+  struct Text: ImageHeaderText {
     let file: URL
     /// By name, in lower case and without spaces.
     private var fields: [String: String] = [:]

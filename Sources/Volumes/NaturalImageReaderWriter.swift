@@ -5,7 +5,7 @@ import Foundation
 ///
 /// nnU-Net: `NaturalImage2DIO`.
 public struct NaturalImageReaderWriter: ImageReaderWriter {
-  public static let name = "NaturalImage2DIO"
+  public let name = "NaturalImage2DIO"
   public static let fileEndings = [".png", ".bmp", ".tif"]
 
   private static let properties = ImageProperties(spacing: [999, 1, 1])

@@ -5,7 +5,7 @@ import Foundation
 ///
 /// nnU-Net: `SimpleITKIO`.
 public struct SimpleITKReaderWriter: ImageReaderWriter {
-  public static let name = "SimpleITKIO"
+  public let name = "SimpleITKIO"
   public static let fileEndings = [".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"]
 
   private let warn: @Sendable (String) -> Void

@@ -248,16 +248,8 @@ extension TIFFFile {
 
     init(_ file: URL) throws {
       path = file.path
-      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-      guard descriptor >= 0 else {
-        throw ImageError.cannotOpen(file: path, reason: String(cString: strerror(errno)))
-      }
-      var status = stat()
-      guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-        close(descriptor)
-        throw ImageError.cannotOpen(file: path, reason: "not a regular file")
-      }
-      fileSize = Int(status.st_size)
+      let descriptor: Int32
+      (descriptor, fileSize) = try FileByteReader.openRegularFile(path)
       var signature = [UInt8](repeating: 0, count: 4)
       let isTIFF =
         pread(descriptor, &signature, 4, 0) == 4

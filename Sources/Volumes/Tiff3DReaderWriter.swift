@@ -5,7 +5,7 @@ import Foundation
 ///
 /// nnU-Net: `Tiff3DIO`.
 public struct Tiff3DReaderWriter: ImageReaderWriter {
-  public static let name = "Tiff3DIO"
+  public let name = "Tiff3DIO"
   public static let fileEndings = [".tif", ".tiff"]
 
   private let warn: @Sendable (String) -> Void

@@ -43,7 +43,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
       return try images(
         bytes, file,
         [
-          SimpleITKReaderWriter { _ in }, NibabelReaderWriter { _ in }, NibabelReorientingReaderWriter { _ in },
+          SimpleITKReaderWriter { _ in }, NibabelReaderWriter { _ in }, NibabelReaderWriter(reorients: true) { _ in },
         ])
     case .nrrd, .metaimage: return try images(bytes, file, [SimpleITKReaderWriter { _ in }])
     case .png, .bmp: return try images(bytes, file, [NaturalImageReaderWriter()])

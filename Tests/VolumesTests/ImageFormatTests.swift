@@ -52,7 +52,7 @@ struct ImageFixtures: Decodable {
 
   private static func reader(_ name: String) throws -> any ImageReaderWriter {
     // The reader that is found by its name would warn of missing spacing files.
-    name == Tiff3DReaderWriter.name ? Tiff3DReaderWriter { _ in } : try ReaderWriters.named(name)
+    name == "Tiff3DIO" ? Tiff3DReaderWriter { _ in } : try ReaderWriters.named(name)
   }
 
   @Test func everyFileReadsAsInNNUNet() throws {
