@@ -99,7 +99,7 @@ struct CasePipeline: Sendable {
         try checkFits(need.afterPreprocessing)
         stage.memory.shrink(to: need.afterPreprocessing.bytes)
         let start = ContinuousClock.now
-        let predicted = try run.predictor.runNetwork(
+        let predicted = try run.predictor.stage.run(
           on: stage.content, route, temporaryFolder: run.settings.outputFolder, cancellation: cancellation
         ) { tiles in
           let elapsed = (ContinuousClock.now - start) / .seconds(1)
@@ -129,7 +129,7 @@ struct CasePipeline: Sendable {
           })
         try seconds.measure(.writing) { try PredictionFiles.write(properties: properties, to: files.properties) }
       } else {
-        segmentation = try seconds.measure(.export) { try run.predictor.export(stage.content) }
+        segmentation = try seconds.measure(.export) { try run.predictor.stage.export(stage.content) }
       }
       try seconds.measure(.writing) {
         try run.predictor.readerWriter.writeSegmentation(
@@ -144,12 +144,12 @@ struct CasePipeline: Sendable {
   private func writeProbabilities(
     of predicted: PredictedCase, to file: URL, _ seconds: inout StageSeconds
   ) throws -> VoxelGrid<Int16> {
-    let shape = run.predictor.probabilityShape(predicted.properties)
+    let shape = run.predictor.stage.exporter.probabilityShape(predicted.properties)
     return try PredictionFiles.writeProbabilities(shape: shape, to: file) { append in
       try seconds.measure(
         .export,
         interruptedBy: { seconds in
-          try run.predictor.export(predicted, wantsProbabilities: true) { probabilities in
+          try run.predictor.stage.export(predicted, wantsProbabilities: true) { probabilities in
             try cancellation?.check()
             try seconds.measure(.writing) { try append(probabilities.elements) }
           }

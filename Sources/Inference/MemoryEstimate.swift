@@ -110,11 +110,11 @@ extension Predictor {
     let imageVoxels = properties.shapeBeforeCropping.reduce(1, *)
     let croppedVoxels = properties.shapeAfterCroppingAndBeforeResampling.reduce(1, *)
     var network = [MemoryEstimate.Part(name: "preprocessed image", bytes: 4 * channels * voxels + 2 * voxels)]
-    network += slidingWindow.memoryEstimate(imageShape: shape, network: model.network)
+    network += stage.slidingWindow.memoryEstimate(imageShape: shape, network: model.network)
     let labels = MemoryEstimate.Part(name: "labels", bytes: 2 * (croppedVoxels + 2 * imageVoxels))
     var export = [labels]
     var route = route
-    if case .labels = route, try exporter.labelStream(forLogitsOf: shape, properties: properties) == nil {
+    if case .labels = route, try stage.exporter.labelStream(forLogitsOf: shape, properties: properties) == nil {
       // Class by class as for probabilities, without writing them.
       route = .probabilityFile
     }

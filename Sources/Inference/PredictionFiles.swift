@@ -6,14 +6,7 @@ import Volumes
 
 /// The files beside a segmentation that nnU-Net's ensembling reads.
 package enum PredictionFiles {
-  /// `CASE.npz` with the array `probabilities`, float32 `[C, Z, Y, X]`.
-  package static func write(probabilities: VoxelGrid<Float>, to file: URL) throws {
-    try writeProbabilities(shape: probabilities.shape, to: file) { append in
-      for channel in 0..<probabilities.channelCount { try append(probabilities.channel(channel).elements) }
-    }
-  }
-
-  /// The same, class by class, compressed on all threads.
+  /// `CASE.npz` with the array `probabilities`, float32 `[C, Z, Y, X]`, class by class, compressed on all threads.
   /// - Parameter body: is given what appends the probabilities of the next class.
   static func writeProbabilities<Result>(
     shape: [Int], to file: URL, _ body: (_ append: ([Float]) throws -> Void) throws -> Result

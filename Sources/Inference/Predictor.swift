@@ -20,8 +20,7 @@ public struct Predictor: Sendable {
   public let readerWriter: any ImageReaderWriter
 
   let preprocessor: Preprocessor
-  let slidingWindow: SlidingWindowPredictor
-  let exporter: SegmentationExport
+  let stage: NetworkStage
 
   /// - Throws: where the plans ask for something this program does not have.
   public init(model: ModelFolder, options: PredictionOptions = PredictionOptions()) throws {
@@ -30,12 +29,13 @@ public struct Predictor: Sendable {
     preprocessor = try Preprocessor(
       plans: model.plans, configuration: model.configuration, datasetDescription: model.datasetDescription)
     readerWriter = try preprocessor.readerWriter
-    exporter = try SegmentationExport(
-      plans: model.plans, configuration: model.configuration, datasetDescription: model.datasetDescription)
-    slidingWindow = SlidingWindowPredictor(
-      network: model.network, parameterSets: model.parameterSets, patchSize: model.configuration.patchSize,
-      allowedMirroringAxes: options.usesMirroring ? model.allowedMirroringAxes : [], stepSize: options.stepSize,
-      usesGaussian: options.usesGaussian, precision: options.precision)
+    stage = NetworkStage(
+      slidingWindow: SlidingWindowPredictor(
+        network: model.network, parameterSets: model.parameterSets, patchSize: model.configuration.patchSize,
+        allowedMirroringAxes: options.usesMirroring ? model.allowedMirroringAxes : [], stepSize: options.stepSize,
+        usesGaussian: options.usesGaussian, precision: options.precision),
+      exporter: try SegmentationExport(
+        plans: model.plans, configuration: model.configuration, datasetDescription: model.datasetDescription))
   }
 
   /// Loads a trained model's folder.
@@ -66,15 +66,15 @@ public struct Predictor: Sendable {
   ) throws -> Prediction {
     let prepared = try preprocess(
       LoadedCase(image: image, properties: properties, previousStage: previousStage))
-    let predicted = try runNetwork(
+    let predicted = try stage.run(
       on: prepared, keepsProbabilities ? .probabilitiesInMemory : .labels,
       temporaryFolder: FileManager.default.temporaryDirectory, cancellation: cancellation, progress: progress)
     if keepsProbabilities, case .logits(let logits) = predicted.content {
-      let (segmentation, probabilities) = try exporter.segmentationAndProbabilities(
+      let (segmentation, probabilities) = try stage.exporter.segmentationAndProbabilities(
         of: logits, properties: predicted.properties)
       return Prediction(segmentation: segmentation, probabilities: probabilities)
     }
-    return Prediction(segmentation: try export(predicted), probabilities: nil)
+    return Prediction(segmentation: try stage.export(predicted), probabilities: nil)
   }
 }
 
@@ -91,21 +91,6 @@ struct LoadedCase: Sendable {
   let image: VoxelGrid<Float>
   let properties: ImageProperties
   let previousStage: VoxelGrid<Int16>?
-}
-
-/// What the network said about a case.
-struct PredictedCase: Sendable {
-  enum Content: Sendable {
-    /// `[heads, Z, Y, X]` in preprocessed space.
-    case logits(VoxelGrid<Float>)
-    /// The same in a temporary file.
-    case spooledLogits(LogitsSpool)
-    /// `[1, Z, Y, X]` in the cropped image: logits were resampled and compared while the network was at work.
-    case labels(VoxelGrid<Int16>)
-  }
-
-  let content: Content
-  let properties: CaseProperties
 }
 
 // MARK: Stages
@@ -139,59 +124,6 @@ extension Predictor {
     }
     try Self.checkFinite(prepared.data)
     return prepared
-  }
-
-  /// - Parameter temporaryFolder: where logits go that labels or a file of probabilities are made of later.
-  func runNetwork(
-    on prepared: PreprocessedCase, _ route: LogitsRoute, temporaryFolder: URL, cancellation: Cancellation?,
-    progress: (TileProgress) -> Void
-  ) throws -> PredictedCase {
-    // Blocks of another image's size would stay beside this one's.
-    defer { StoragePool.shared.trim() }
-    let (image, properties) = (prepared.data, prepared.properties)
-    switch route {
-    case .probabilitiesInMemory:
-      let logits = try slidingWindow.predictLogits(of: image, cancellation: cancellation, progress: progress)
-      return PredictedCase(content: .logits(logits), properties: properties)
-    case .labels:
-      guard let stream = try exporter.labelStream(forLogitsOf: image.spatialShape, properties: properties) else {
-        fallthrough
-      }
-      var consumer = LabelingConsumer(stream: stream, pool: .shared)
-      try slidingWindow.predict(image, into: &consumer, cancellation: cancellation, progress: progress)
-      return PredictedCase(content: .labels(consumer.stream.labels), properties: properties)
-    case .probabilityFile:
-      var spool = try LogitsSpool(
-        channelCount: model.network.headCount, shape: image.spatialShape, folder: temporaryFolder, pool: .shared)
-      try slidingWindow.predict(image, into: &spool, cancellation: cancellation, progress: progress)
-      return PredictedCase(content: .spooledLogits(spool), properties: properties)
-    }
-  }
-
-  /// - Parameters:
-  ///   - wantsProbabilities: whether probabilities are made; not possible for a case whose network gave labels.
-  ///   - takeProbabilities: takes the probabilities `[1, Z, Y, X]` of one class after the other, on the image's grid.
-  /// - Returns: the labels on the image's grid.
-  func export(
-    _ predicted: PredictedCase, wantsProbabilities: Bool = false,
-    takeProbabilities: (VoxelGrid<Float>) throws -> Void = { _ in }
-  ) throws -> VoxelGrid<Int16> {
-    switch predicted.content {
-    case .labels(let labels): return try exporter.segmentation(ofLabels: labels, properties: predicted.properties)
-    case .logits(let logits):
-      return try exporter.segmentation(
-        ofLogitsShaped: logits.spatialShape, properties: predicted.properties,
-        wantsProbabilities: wantsProbabilities, channel: { logits.channel($0) }, takeProbabilities: takeProbabilities)
-    case .spooledLogits(let spool):
-      return try exporter.segmentation(
-        ofLogitsShaped: spool.shape, properties: predicted.properties, wantsProbabilities: wantsProbabilities,
-        channel: { try spool.channel($0) }, takeProbabilities: takeProbabilities)
-    }
-  }
-
-  /// The shape of a case's probabilities on the image's grid.
-  func probabilityShape(_ properties: CaseProperties) -> [Int] {
-    [model.network.headCount] + model.plans.transposeBackward.map { properties.shapeBeforeCropping[$0] }
   }
 
   /// One voxel that is not a number would spread over whole tiles.

@@ -56,17 +56,22 @@ extension SegmentationExport {
     }
   }
 
+  /// The shape `[C, Z, Y, X]` of a case's probabilities on the image's grid.
+  package func probabilityShape(_ properties: CaseProperties) -> [Int] {
+    [channelCount] + plans.transposeBackward.map { properties.shapeBeforeCropping[$0] }
+  }
+
   /// The segmentation and all probabilities `[C, Z, Y, X]`, both on the image's grid.
   public func segmentationAndProbabilities(
     of logits: VoxelGrid<Float>, properties: CaseProperties, context: EvaluationContext = .standard
   ) throws -> (segmentation: VoxelGrid<Int16>, probabilities: VoxelGrid<Float>) {
-    let shape = plans.transposeBackward.map { properties.shapeBeforeCropping[$0] }
+    let shape = probabilityShape(properties)
     var probabilities: [Float] = []
-    probabilities.reserveCapacity(channelCount * shape.reduce(1, *))
+    probabilities.reserveCapacity(shape.reduce(1, *))
     let segmentation = try segmentation(
       ofLogitsShaped: logits.spatialShape, properties: properties, wantsProbabilities: true, context: context,
       channel: { logits.channel($0) }, takeProbabilities: { probabilities.append(contentsOf: $0.elements) })
-    return (segmentation, VoxelGrid(shape: [channelCount] + shape, elements: probabilities))
+    return (segmentation, VoxelGrid(shape: shape, elements: probabilities))
   }
 }
 

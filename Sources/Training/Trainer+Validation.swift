@@ -23,11 +23,12 @@ extension Trainer {
   public func validate(savingProbabilities: Bool) throws -> ValidationResult {
     let folder = outputFolder.appendingPathComponent("validation", isDirectory: true)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let predictor = SlidingWindowPredictor(
-      network: network, parameterSets: [parameters], patchSize: run.configuration.patchSize,
-      allowedMirroringAxes: mirroringAxes)
-    let export = try SegmentationExport(
-      plans: run.plans, configuration: run.configuration, datasetDescription: run.description)
+    let stage = NetworkStage(
+      slidingWindow: SlidingWindowPredictor(
+        network: network, parameterSets: [parameters], patchSize: run.configuration.patchSize,
+        allowedMirroringAxes: mirroringAxes),
+      exporter: try SegmentationExport(
+        plans: run.plans, configuration: run.configuration, datasetDescription: run.description))
     let readerWriter = try ReaderWriters.named(run.plans.imageReaderWriter)
     var failures: [CaseFailure] = []
     for identifier in split.val {
@@ -38,19 +39,17 @@ extension Trainer {
       do {
         let item = try caseStore.load(identifier)
         log.write("\(identifier), shape \(item.data.shape)")
-        let logits = try predictor.predictLogits(of: item.data)
-        let file = folder.appendingPathComponent(identifier + run.description.fileEnding)
+        let segmentation = try stage.segmentation(
+          of: item,
+          writingProbabilitiesTo: savingProbabilities ? folder.appendingPathComponent(identifier + ".npz") : nil,
+          temporaryFolder: folder)
         if savingProbabilities {
-          let result = try export.segmentationAndProbabilities(of: logits, properties: item.properties)
-          try PredictionFiles.write(
-            probabilities: result.probabilities, to: folder.appendingPathComponent(identifier + ".npz"))
           try PredictionFiles.write(
             properties: item.properties, to: folder.appendingPathComponent(identifier + ".pkl"))
-          try readerWriter.writeSegmentation(result.segmentation, to: file, properties: item.properties.image)
-        } else {
-          let segmentation = try export.segmentation(of: logits, properties: item.properties)
-          try readerWriter.writeSegmentation(segmentation, to: file, properties: item.properties.image)
         }
+        try readerWriter.writeSegmentation(
+          segmentation, to: folder.appendingPathComponent(identifier + run.description.fileEnding),
+          properties: item.properties.image)
       } catch {
         log.write("FAILED \(identifier): \(error)")
         failures.append(CaseFailure(identifier: identifier, reason: "\(error)"))
