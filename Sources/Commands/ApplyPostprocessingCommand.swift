@@ -19,8 +19,7 @@ struct ApplyPostprocessingCommand: ParsableCommand {
     help: "The steps: postprocessing.pkl, ours or nnU-Net's, or postprocessing.json.")
   var steps: String
 
-  @Option(name: .customLong("np", withSingleDash: true), help: "How many cases are worked on at a time.")
-  var threads: Int?
+  @OptionGroup var concurrency: ConcurrencyArgument
 
   @OptionGroup var description: PredictionFolderArguments
 
@@ -31,7 +30,7 @@ struct ApplyPostprocessingCommand: ParsableCommand {
     let bar = ProgressBar(title: "postprocessing")
     let failures = try postprocessing.apply(
       to: folder, writingTo: URL(fileURLWithPath: output), fileEnding: dataset.fileEnding, readerWriter: readerWriter,
-      threads: threads ?? defaultProcessCount
+      threads: concurrency.threads
     ) { done, all in bar.update(done, of: all) }
     bar.finish()
     print("Written: \(output)")

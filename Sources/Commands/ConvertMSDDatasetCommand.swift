@@ -20,12 +20,10 @@ struct ConvertMSDDatasetCommand: ParsableCommand {
     help: "The number of the new data set, where that of the task is taken. Default: the task's.")
   var number: Int?
 
-  @Option(name: .customLong("np", withSingleDash: true), help: "How many files are converted at a time.")
-  var threads: Int?
+  @OptionGroup var concurrency: ConcurrencyArgument
 
   func validate() throws {
     if let number, number < 0 { throw ValidationError("-overwrite_id \(number): it can't be negative.") }
-    if let threads, threads < 1 { throw ValidationError("-np \(threads): it must be positive.") }
   }
 
   func run() throws {
@@ -33,7 +31,7 @@ struct ConvertMSDDatasetCommand: ParsableCommand {
       sourceFolder: URL(fileURLWithPath: input), number: number, folders: DatasetFolders())
     for remark in conversion.remarks { print(remark) }
     try ConversionReport.run(conversion.folder) { progress in
-      try conversion.run(pool: .running(threads), progress: progress)
+      try conversion.run(pool: .running(concurrency.threads), progress: progress)
     }
   }
 }
@@ -60,8 +58,8 @@ enum ConversionReport {
 }
 
 extension WorkerPool {
-  /// A pool of so many threads; by default `nnUNet_def_n_proc`, or the shared pool.
+  /// A pool of so many threads; by default the shared pool.
   static func running(_ threads: Int?) -> WorkerPool {
-    (threads ?? defaultProcessCount).map { WorkerPool(threads: $0) } ?? .shared
+    threads.map { WorkerPool(threads: $0) } ?? .shared
   }
 }

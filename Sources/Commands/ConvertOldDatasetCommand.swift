@@ -20,7 +20,7 @@ struct ConvertOldDatasetCommand: ParsableCommand {
     let conversion = try OldDatasetConversion(
       sourceFolder: URL(fileURLWithPath: inputFolder), datasetName: outputDatasetName, folders: DatasetFolders())
     try ConversionReport.run(conversion.folder) { progress in
-      try conversion.run(pool: .running(nil), progress: progress)
+      try conversion.run(pool: .running(defaultProcessCount), progress: progress)
     }
   }
 }

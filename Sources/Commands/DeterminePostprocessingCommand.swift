@@ -19,8 +19,7 @@ struct DeterminePostprocessingCommand: ParsableCommand {
 
   @OptionGroup var description: PredictionFolderArguments
 
-  @Option(name: .customLong("np", withSingleDash: true), help: "How many cases are compared at a time.")
-  var threads: Int?
+  @OptionGroup var concurrency: ConcurrencyArgument
 
   @Flag(name: .customLong("remove_postprocessed"), help: "Don't keep the postprocessed segmentations.")
   var removesFiles = false
@@ -32,7 +31,7 @@ struct DeterminePostprocessingCommand: ParsableCommand {
       predictionFolder: folder, referenceFolder: URL(fileURLWithPath: reference), description: dataset,
       readerWriter: readerWriter)
     let result = try search.runAndWrite(
-      threads: threads ?? defaultProcessCount, keepsFiles: !removesFiles,
+      threads: concurrency.threads, keepsFiles: !removesFiles,
       trialDone: { trial in
         let what =
           switch trial.step {

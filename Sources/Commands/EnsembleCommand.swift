@@ -16,8 +16,7 @@ struct EnsembleCommand: ParsableCommand {
   @Option(name: .customShort("o"), help: "Output folder; made if it does not exist.")
   var output: String
 
-  @Option(name: .customLong("np", withSingleDash: true), help: "How many cases are averaged at a time.")
-  var threads: Int?
+  @OptionGroup var concurrency: ConcurrencyArgument
 
   @Flag(name: .customLong("save_npz"), help: "Also write the averaged probabilities (.npz, .pkl).")
   var savesProbabilities = false
@@ -27,7 +26,7 @@ struct EnsembleCommand: ParsableCommand {
       inputFolders: inputs.map { URL(fileURLWithPath: $0) }, outputFolder: URL(fileURLWithPath: output),
       savesProbabilities: savesProbabilities)
     let bar = ProgressBar(title: "ensembling")
-    let failures = try ensemble.run(threads: threads ?? defaultProcessCount) { done, all in bar.update(done, of: all) }
+    let failures = try ensemble.run(threads: concurrency.threads) { done, all in bar.update(done, of: all) }
     bar.finish()
     print("Written: \(output)")
     try failures.reportAndThrow()

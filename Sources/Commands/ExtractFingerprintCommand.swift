@@ -10,18 +10,14 @@ struct ExtractFingerprintCommand: ParsableCommand {
   @OptionGroup var data: DatasetArguments
   @OptionGroup var fingerprint: FingerprintArguments
 
-  @Option(name: .customLong("np", withSingleDash: true), help: "How many cases are read at a time.")
-  var threads: Int?
-
-  func validate() throws {
-    if let threads, threads < 1 { throw ValidationError("-np \(threads): it must be positive.") }
-  }
+  @OptionGroup var concurrency: ConcurrencyArgument
 
   func run() throws {
     let folders = DatasetFolders()
     var queue = try data.queue(folders)
     fingerprint.extract(
-      &queue, folders: folders, threads: threads, showsProgress: !data.disablesProgressBar, isVerbose: data.isVerbose)
+      &queue, folders: folders, threads: concurrency.threads, showsProgress: !data.disablesProgressBar,
+      isVerbose: data.isVerbose)
     try queue.finish()
   }
 }

@@ -31,8 +31,8 @@ struct PlanAndPreprocessCommand: ParsableCommand {
     let experimentPlanner = try planner.experimentPlanner()
     var queue = try data.queue(folders)
     fingerprint.extract(
-      &queue, folders: folders, threads: fingerprintThreads, showsProgress: !data.disablesProgressBar,
-      isVerbose: data.isVerbose)
+      &queue, folders: folders, threads: fingerprintThreads ?? defaultProcessCount,
+      showsProgress: !data.disablesProgressBar, isVerbose: data.isVerbose)
     planner.plan(&queue, with: experimentPlanner, folders: folders)
     if !skipsPreprocessing {
       preprocessing.preprocess(

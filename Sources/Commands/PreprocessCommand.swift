@@ -60,13 +60,7 @@ struct PreprocessingArguments: ParsableArguments {
   ) {
     queue.forEach { name in
       print("Preprocessing \(name) with \(plansName)")
-      let file = try folders.preprocessedFolder(name).appendingPathComponent(plansName + ".json")
-      guard FileManager.default.fileExists(atPath: file.path) else {
-        throw DatasetError(
-          .notFound, file: file.path, problem: "there are no such plans",
-          advice: "Run nnUNetv2_plan_experiment first, or correct the name")
-      }
-      let plans = try Plans(contentsOf: file)
+      let plans = try folders.plans(named: plansName, of: name)
       var failures: [CaseFailure] = []
       for (index, configuration) in configurations.enumerated() {
         guard plans.configurationNames.contains(configuration) else {

@@ -49,6 +49,18 @@ public struct DatasetFolders: Sendable {
     try requirePreprocessed().appendingPathComponent(datasetName, isDirectory: true)
   }
 
+  /// Reads `nnUNet_preprocessed/DATASET/PLANS.json`.
+  /// - Throws: ``DatasetError``, which says how plans are made where there are none of this name.
+  public func plans(named name: String, of datasetName: String) throws -> Plans {
+    let file = try preprocessedFolder(datasetName).appendingPathComponent(name + ".json")
+    guard FileManager.default.fileExists(atPath: file.path) else {
+      throw DatasetError(
+        .notFound, file: file.path, problem: "\(datasetName) has no such plans",
+        advice: "Run nnUNetv2_plan_and_preprocess for it first, or correct the name")
+    }
+    return try Plans(contentsOf: file)
+  }
+
   /// `nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION`.
   public func modelFolder(
     _ datasetName: String, trainer: String, plans: String, configuration: String

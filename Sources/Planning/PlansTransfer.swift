@@ -12,13 +12,7 @@ public enum PlansTransfer {
   public static func movePlans(
     from source: String, to target: String, plansName: String, targetPlansName: String?, folders: DatasetFolders
   ) throws -> URL {
-    let sourceFile = try folders.preprocessedFolder(source).appendingPathComponent(plansName + ".json")
-    guard FileManager.default.fileExists(atPath: sourceFile.path) else {
-      throw DatasetError(
-        .notFound, file: sourceFile.path, problem: "the source data set has no such plans",
-        advice: "Run nnUNetv2_plan_and_preprocess for \(source) first, or correct the plans name")
-    }
-    let plans = try Plans(contentsOf: sourceFile)
+    let plans = try folders.plans(named: plansName, of: source)
     let description = try DatasetDescription(
       contentsOf: folders.rawFolder(target).appendingPathComponent("dataset.json"))
     let reader = try ReaderWriters.choose(for: description, rawFolder: folders.rawFolder(target))

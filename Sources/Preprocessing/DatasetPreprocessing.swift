@@ -22,7 +22,7 @@ public struct DatasetPreprocessing: Sendable {
   public init(datasetName: String, plansName: String, configurationName: String, folders: DatasetFolders) throws {
     let raw = try folders.rawFolder(datasetName)
     datasetFolder = try folders.preprocessedFolder(datasetName)
-    let plans = try Plans(contentsOf: datasetFolder.appendingPathComponent(plansName + ".json"))
+    let plans = try folders.plans(named: plansName, of: datasetName)
     let planned = datasetFolder.appendingPathComponent("dataset.json")
     let description = try DatasetDescription(
       contentsOf: FileManager.default.fileExists(atPath: planned.path)
