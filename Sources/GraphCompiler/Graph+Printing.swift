@@ -30,7 +30,7 @@ extension Graph {
 
   private static func contentText(_ tensor: Tensor) -> String {
     guard tensor.elementType == .float32, (1...4).contains(tensor.count) else { return "" }
-    return " = " + tensor.elements.map { "\($0)" }.joined(separator: ", ")
+    return " = " + tensor.elements().map { "\($0)" }.joined(separator: ", ")
   }
 
   /// A value with what makes it.

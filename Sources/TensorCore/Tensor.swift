@@ -102,16 +102,18 @@ public struct Tensor: Sendable {
   }
 
   /// A copy of the elements as a Swift array.
-  public var elements: [Float] {
-    storage.noteRead("Tensor.elements")
-    return withElements(as: Float.self) { Array($0) }
+  ///
+  /// A function rather than a property, so that it knows its caller: see `withElements`.
+  public func elements(file: StaticString = #fileID, line: UInt = #line) -> [Float] {
+    withElements(as: Float.self, file: file, line: line) { Array($0) }
   }
 
   /// The only element of a tensor with one element.
-  public var scalar: Float {
+  ///
+  /// A function rather than a property, so that it knows its caller: see `withElements`.
+  public func scalar(file: StaticString = #fileID, line: UInt = #line) -> Float {
     check(count == 1, "Tensor.scalar: shape \(shape) has \(count) elements")
-    storage.noteRead("Tensor.scalar")
-    return withElements(as: Float.self) { $0[0] }
+    return withElements(as: Float.self, file: file, line: line) { $0[0] }
   }
 
   /// The same value, followed by nobody.

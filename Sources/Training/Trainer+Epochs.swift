@@ -126,7 +126,7 @@ extension Trainer {
       heads = network(batch.images, &context, deepSupervision: lossFunction.weights.count > 1)
     }
     dice.add(logits: heads[0], target: batch.targets[0])
-    return lossFunction(heads, batch.targets).scalar
+    return lossFunction(heads, batch.targets).scalar()
   }
 
   /// nnU-Net: `nnUNetTrainer.on_epoch_end`.

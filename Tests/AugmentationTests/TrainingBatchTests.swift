@@ -24,7 +24,7 @@ import Volumes
     #expect(batch.images.shape.extents == [3] + spatial + [channels])
     #expect(
       batch.targets.map(\.shape.extents) == [[3] + spatial + [channels], isPlanar ? [3, 2, 3, 1] : [3, 1, 2, 3, 1]])
-    let images = batch.images.elements
+    let images = batch.images.elements()
     let labels = batch.targets[0].withElements(as: Int16.self) { Array($0) }
     var wrong = 0
     for n in 0..<3 {

@@ -15,8 +15,8 @@ import Testing
     // Both factors were saved; both are overwritten now.
     input.withMutableElements(as: Float.self) { $0.update(repeating: 0) }
     weight.withMutableElements(as: Float.self) { $0.update(repeating: 0) }
-    #expect(tape.gradients(of: loss, for: [w])[0].elements == [5, 7])
-    #expect(input.elements == [0, 0] && weight.elements == [0, 0])
+    #expect(tape.gradients(of: loss, for: [w])[0].elements() == [5, 7])
+    #expect(input.elements() == [0, 0] && weight.elements() == [0, 0])
   }
 
   @Test func mutatingASavedOutputKeepsTheGradient() {
@@ -26,8 +26,8 @@ import Testing
     let loss = y.sum()
     y.withMutableElements(as: Float.self) { $0.update(repeating: 100) }
     #expect(!y.isFollowed)
-    #expect(tape.gradients(of: loss, for: [x])[0].elements[0] == 1)
-    #expect(y.elements == [100, 100])
+    #expect(tape.gradients(of: loss, for: [x])[0].elements()[0] == 1)
+    #expect(y.elements() == [100, 100])
   }
 
   @Test func mutatingWithoutRecordingKeepsTheGradient() {
@@ -39,8 +39,8 @@ import Testing
       weight.scale(by: 1, adding: Tensor(repeating: 1, shape: [2]), scaledBy: -0.5)
       weight.withMutableElements(as: Float.self) { $0[0] += 10 }
     }
-    #expect(tape.gradients(of: loss, for: [w])[0].elements == [4, 6])
-    #expect(weight.elements == [11.5, 2.5])
+    #expect(tape.gradients(of: loss, for: [w])[0].elements() == [4, 6])
+    #expect(weight.elements() == [11.5, 2.5])
   }
 
   @Test func gradientsDoNotShareMemoryWithEachOther() {
@@ -49,7 +49,7 @@ import Testing
     let b = tape.follow(Tensor([3, 4] as [Float], shape: [2]))
     var gradients = tape.gradients(of: (a + b).sum(), for: [a, b])
     gradients[0].withMutableElements(as: Float.self) { $0.update(repeating: 9) }
-    #expect(gradients[1].elements == [1, 1])
+    #expect(gradients[1].elements() == [1, 1])
   }
 
   /// Several folds and cases: predict, load other weights, predict again.
@@ -73,8 +73,8 @@ import Testing
     for fold in 0..<4 as Range<UInt64> {
       // Into the memory of the parameters, as a loader does it.
       let (weight, bias) = parameters(fold)
-      model.weight.withMutableElements(as: Float.self) { _ = $0.update(from: weight.elements) }
-      model.bias.withMutableElements(as: Float.self) { _ = $0.update(from: bias.elements) }
+      model.weight.withMutableElements(as: Float.self) { _ = $0.update(from: weight.elements()) }
+      model.bias.withMutableElements(as: Float.self) { _ = $0.update(from: bias.elements()) }
       for input in cases {
         let result = model(input)
         #expect(result.bytes == fresh(fold, input))

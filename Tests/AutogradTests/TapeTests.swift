@@ -12,8 +12,8 @@ import Testing
     // (x^2 + 3x) e^-x: derivative (2x + 3 - x^2 - 3x) e^-x.
     let result = ((x * x + x * 3) * (-x).exponential()).sum()
     let gradient = tape.gradients(of: result, for: [x])[0]
-    for (value, found) in zip(values.elements, gradient.elements) {
-      let expected = (2 * value + 3 - value * value - 3 * value) * Tensor(-value).exponential().scalar
+    for (value, found) in zip(values.elements(), gradient.elements()) {
+      let expected = (2 * value + 3 - value * value - 3 * value) * Tensor(-value).exponential().scalar()
       #expect(abs(found - expected) < 1e-5)
     }
     #expect(!gradient.isFollowed)
@@ -26,8 +26,8 @@ import Testing
     let middle = x * 2
     let result = (middle * middle).sum()
     let found = tape.optionalGradients(of: [(result, nil)], for: [middle, x, unused])
-    #expect(found[0]?.elements == [2, -6, 8])
-    #expect(found[1]?.elements == [4, -12, 16])
+    #expect(found[0]?.elements() == [2, -6, 8])
+    #expect(found[1]?.elements() == [4, -12, 16])
     #expect(found[2] == nil)
   }
 
@@ -36,7 +36,7 @@ import Testing
     let x = tape.follow(values)
     let seed = Tensor([1, 10, 100] as [Float], shape: [3])
     let found = tape.optionalGradients(of: [(x * 2, seed), (x.sum(), nil)], for: [x])
-    #expect(found[0]?.elements == [3, 21, 201])
+    #expect(found[0]?.elements() == [3, 21, 201])
   }
 
   @Test func keptTapeGivesGradientsAgain() {
@@ -53,7 +53,7 @@ import Testing
     let constant = tape.withoutRecording { x * x }
     #expect(!constant.isFollowed)
     let gradient = tape.gradients(of: (constant * x).sum(), for: [x])[0]
-    #expect(gradient.elements == (values * values).elements)
+    #expect(gradient.elements() == (values * values).elements())
   }
 
   @Test func secondAndThirdDerivatives() {
@@ -67,7 +67,7 @@ import Testing
     let first = inner.gradients(of: fourth, for: [z])[0]
     let second = middle.gradients(of: first.sum(), for: [y])[0]
     let third = outer.gradients(of: second.sum(), for: [x])[0]
-    for (value, found) in zip(values.elements, third.elements) { #expect(abs(found - 24 * value) < 1e-4) }
+    for (value, found) in zip(values.elements(), third.elements()) { #expect(abs(found - 24 * value) < 1e-4) }
   }
 
   /// Values of two tapes meet without one of them lying in the other.
@@ -78,8 +78,8 @@ import Testing
     let b = inner.follow(Tensor([1, 2, 3] as [Float], shape: [3]))
     for product in [a * b, b * a] {
       let byB = inner.gradients(of: (product * b).sum(), for: [b], keepingTape: true)[0]
-      #expect(byB.elements == [1, -6, 12])
-      #expect(outer.gradients(of: byB.sum(), for: [a], keepingTape: true)[0].elements == [2, 4, 6])
+      #expect(byB.elements() == [1, -6, 12])
+      #expect(outer.gradients(of: byB.sum(), for: [a], keepingTape: true)[0].elements() == [2, 4, 6])
     }
   }
 
@@ -94,7 +94,7 @@ import Testing
       let z = inner.follow(x)
       let y = normalize(z, weight, bias)
       let gradient = inner.gradients(of: (y * y * y).sum(), for: [z])[0]
-      return outer.gradients(of: gradient.squaredNorm(), for: [x, weight]).flatMap(\.elements)
+      return outer.gradients(of: gradient.squaredNorm(), for: [x, weight]).flatMap { $0.elements() }
     }
     let fused = penalty { $0.instanceNormalized(weight: $1, bias: $2, epsilon: 0.1, negativeSlope: 0.1) }
     let composed = penalty { x, weight, bias in

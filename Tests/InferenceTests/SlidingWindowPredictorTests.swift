@@ -133,7 +133,7 @@ struct SlidingWindowPredictorTests {
           }
           let output = network(
             Tensor(input, shape: Shape([1] + setting.patchSize + [channels])), heads: heads, fold: fold
-          ).elements
+          ).elements()
           for voxel in 0..<voxels {
             let p = place(voxel)
             let local = [p[0] - corner.z, p[1] - corner.y, p[2] - corner.x]

@@ -32,10 +32,10 @@ import Testing
     #expect(read.generators == written.generators)
     let weights = Dictionary(uniqueKeysWithValues: read.networkWeights.map { ($0.name, $0.value) })
     #expect(weights.count == 2)
-    #expect(weights["encoder.stages.0.0.convs.0.conv.weight"]?.elements == (0..<24).map(Float.init))
+    #expect(weights["encoder.stages.0.0.convs.0.conv.weight"]?.elements() == (0..<24).map(Float.init))
     #expect(weights["encoder.stages.0.0.convs.0.conv.weight"]?.shape == [2, 1, 3, 2, 2])
-    #expect(weights["norm.num_batches_tracked"]?.elements == [7])
-    #expect(read.optimizerState.map(\.name) == ["a.weight"] && read.optimizerState[0].value.elements == [1, -2])
+    #expect(weights["norm.num_batches_tracked"]?.elements() == [7])
+    #expect(read.optimizerState.map(\.name) == ["a.weight"] && read.optimizerState[0].value.elements() == [1, -2])
     #expect(read.logging["dice_per_class_or_region"] == [[0.5, 0.75], [0.625, 1]])
     #expect(read.logging["train_losses"]?[1][0].isNaN == true)
     // PyTorch's other names for a weight are there for readers that expect them.

@@ -130,7 +130,7 @@ private final class LayerLog: Recorder {
         var generator = RandomGenerator(seed: 4)
         func pick(_ count: Int) -> Int { Int(generator.next() % UInt64(count)) }
         var (worst, worstGradient) = (0.0, 0.0)
-        let (y, dw) = (forward.elements, weightGradient.elements)
+        let (y, dw) = (forward.elements(), weightGradient.elements())
         for _ in 0..<40 {
           let index = pick(output.count)
           let at = output.index(of: index)

@@ -67,8 +67,8 @@ private func goldenLosses(deepSupervision: Bool) throws -> [GoldenLoss] {
     let logits = tape.follow(try golden.data.activations("logits"))
     let value: Tensor = loss(logits, target)
     #expect(value.shape.rank == 0)
-    let difference = abs(Double(value.scalar) - golden.value)
-    #expect(difference <= 1e-5 * abs(golden.value), "\(golden.name): \(value.scalar)")
+    let difference = abs(Double(value.scalar()) - golden.value)
+    #expect(difference <= 1e-5 * abs(golden.value), "\(golden.name): \(value.scalar())")
     let gradient = tape.gradients(of: value, for: [logits])[0]
     let expected = try golden.data.activations("grad")
     expectClose(gradient, expected, absolute: 1e-7, relativeToMaximum: 1e-4, golden.name)
@@ -84,8 +84,8 @@ private func goldenLosses(deepSupervision: Bool) throws -> [GoldenLoss] {
       let targets = try levels.map { try golden.target("target/\($0)") }
       let base = try golden.loss()
       let value = DeepSupervisionLoss(loss: base, weights: weights)(logits, targets)
-      let difference = abs(Double(value.scalar) - golden.value)
-      #expect(difference <= 1e-5 * abs(golden.value), "\(golden.name): \(value.scalar)")
+      let difference = abs(Double(value.scalar()) - golden.value)
+      #expect(difference <= 1e-5 * abs(golden.value), "\(golden.name): \(value.scalar())")
       let gradients = tape.gradients(of: value, for: logits)
       for level in levels {
         expectClose(
@@ -118,7 +118,7 @@ private func goldenLosses(deepSupervision: Bool) throws -> [GoldenLoss] {
   }
 
   private func dot(_ a: Tensor, _ b: Tensor) -> Double {
-    zip(a.elements, b.elements).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+    zip(a.elements(), b.elements()).reduce(0) { $0 + Double($1.0) * Double($1.1) }
   }
 
   private func kinds(_ shape: Shape) -> [(TargetKind, Tensor)] {
@@ -168,13 +168,13 @@ private func goldenLosses(deepSupervision: Bool) throws -> [GoldenLoss] {
       let tape = Tape()
       let logits = tape.follow(x)
       let sum = BinaryCrossEntropySum(target: kind).apply([logits, target])[0]
-      let gradient = tape.gradients(of: sum, for: [logits])[0].elements
+      let gradient = tape.gradients(of: sum, for: [logits])[0].elements()
       let counted = MaskedResidual(target: kind, subtractsTarget: false)(Tensor(repeating: 1, shape: shape), target)
-      let y = MaskedResidual(target: kind, subtractsTarget: true)(Tensor(zeros: shape), target).elements
-      for (index, value) in x.elements.enumerated() {
+      let y = MaskedResidual(target: kind, subtractsTarget: true)(Tensor(zeros: shape), target).elements()
+      for (index, value) in x.elements().enumerated() {
         // The reference in Double: one element is one term.
         func term(_ z: Double) -> Double {
-          counted.elements[index] == 0 ? 0 : max(z, 0) + z * Double(y[index]) + log1p(exp(-abs(z)))
+          counted.elements()[index] == 0 ? 0 : max(z, 0) + z * Double(y[index]) + log1p(exp(-abs(z)))
         }
         let expected = (term(Double(value) + 1e-5) - term(Double(value) - 1e-5)) / 2e-5
         #expect(abs(expected - Double(gradient[index])) < 1e-5)
@@ -185,7 +185,7 @@ private func goldenLosses(deepSupervision: Bool) throws -> [GoldenLoss] {
   @Test func nothingThatCountsGivesZeroCrossEntropy() {
     let logits = random([1, 4, 4, 3], seed: 1)
     let target = Tensor([Int16](repeating: 3, count: 16), shape: [1, 4, 4])
-    #expect(CrossEntropyLoss(ignoredLabel: 3)(logits, target).scalar == 0)
+    #expect(CrossEntropyLoss(ignoredLabel: 3)(logits, target).scalar() == 0)
   }
 
   @Test func aLabelOutsideTheClassesStops() async {

@@ -38,7 +38,7 @@ import Testing
     for level in try expected.names {
       let array = try expected.activations(level)
       let skip = skips[try #require(Int(level))]
-      let first = Tensor(Array(skip.elements.prefix(array.count)), shape: array.shape)
+      let first = Tensor(Array(skip.elements().prefix(array.count)), shape: array.shape)
       expectClose(first, array, relativeToMaximum: 1e-4, "\(name) skip \(level)")
     }
   }
@@ -69,7 +69,7 @@ import Testing
     for buffer in try statistics.names {
       let value = try #require(parameters[buffer], "\(buffer)")
       if buffer.hasSuffix("num_batches_tracked") {
-        #expect(value.withElements(as: UInt64.self) { Float($0[0]) } == (try statistics.tensor(buffer).scalar))
+        #expect(value.withElements(as: UInt64.self) { Float($0[0]) } == (try statistics.tensor(buffer).scalar()))
       } else {
         expectClose(value, try statistics.tensor(buffer), absolute: 1e-5, relativeToMaximum: 1e-5, buffer)
       }

@@ -121,6 +121,6 @@ func expectClose(
   _ actual: Tensor, _ expected: Tensor, absolute: Float = 0, relativeToMaximum: Float = 0, _ comment: String
 ) -> Float {
   TensorTestSupport.expectClose(
-    actual.elements, shape: actual.shape.extents, expected.elements, shape: expected.shape.extents,
+    actual.elements(), shape: actual.shape.extents, expected.elements(), shape: expected.shape.extents,
     absolute: absolute, relativeToMaximum: relativeToMaximum, comment)
 }

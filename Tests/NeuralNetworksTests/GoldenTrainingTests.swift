@@ -96,7 +96,7 @@ import Testing
 
     var context = ForwardContext.evaluation(parameters)
     let logits = network(try data.activations("validation_batch/data"), &context, deepSupervision: true)
-    let value = Double(loss(logits, try targets("validation_batch")).scalar)
+    let value = Double(loss(logits, try targets("validation_batch")).scalar())
     let expected = try #require(meta["validation_step"]?["loss"]?.double)
     #expect(abs(value - expected) <= 1e-4 * abs(expected), "\(name) validation: \(value)")
   }
@@ -128,14 +128,14 @@ import Testing
     var parameters = network.initialParameters(&generator)
     var state = Adam.State(parameterCount: network.layout.trainable.count)
     let index = 0
-    var p = parameters.namedParameters[index].value.elements.map(Double.init)
+    var p = parameters.namedParameters[index].value.elements().map(Double.init)
     var (m, v, largest) = (p.map { _ in 0.0 }, p.map { _ in 0.0 }, p.map { _ in 0.0 })
     for step in 1...4 {
       let gradients = parameters.namedParameters.map {
         Optional(Tensor.normal(shape: $0.value.shape, standardDeviation: 1, generator: &generator))
       }
       adam.step(&parameters, gradients: gradients, state: &state, learningRate: 0.01, gradientFactor: 0.5)
-      let g = gradients[index].map(\.elements) ?? []
+      let g = gradients[index].map { $0.elements() } ?? []
       for i in p.indices {
         var d = Double(g[i]) * 0.5
         if isDecoupled { p[i] *= 1 - 0.01 * 0.1 } else { d += 0.1 * p[i] }

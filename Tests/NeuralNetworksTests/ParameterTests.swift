@@ -26,7 +26,7 @@ private func input(seed: UInt64) -> Tensor {
     let parameters = network.initialParameters(&generator)
     var compared = 0
     for (name, value) in parameters.namedParameters {
-      let elements = value.elements
+      let elements = value.elements()
       let mean = elements.reduce(0, +) / Float(elements.count)
       if name.hasSuffix("conv.weight") || name.contains("transpconvs") && name.hasSuffix("weight") {
         // PyTorch's fan-in: the second axis times the kernel, for transposed convolutions too.
@@ -145,7 +145,7 @@ private func input(seed: UInt64) -> Tensor {
     var generator = RandomGenerator(seed: 4)
     var trained = network.initialParameters(&generator)
     let kept = trained
-    let before = kept.values.map { Tensor($0.elements, shape: $0.shape) }
+    let before = kept.values.map { Tensor($0.elements(), shape: $0.shape) }
     let x = input(seed: 2)
     let predicted = network.predict(x, kept)
     var labels = RandomGenerator(seed: 8)
@@ -195,7 +195,7 @@ private func input(seed: UInt64) -> Tensor {
     var generator = RandomGenerator(seed: 4)
     var parameters = network.initialParameters(&generator)
     let gradients = parameters.namedParameters.map { Optional($0.value) }.map {
-      $0.map { Tensor($0.elements, shape: $0.shape) }
+      $0.map { Tensor($0.elements(), shape: $0.shape) }
     }
     var state = SGD.State(parameterCount: gradients.count)
     SGD().step(&parameters, gradients: gradients, state: &state, learningRate: 0.01)

@@ -13,7 +13,7 @@ import Testing
     }
     let largest = expected.reduce(0) { max($0, abs($1)) }
     var worst = 0.0
-    for (actual, expected) in zip(tensor.elements, expected) {
+    for (actual, expected) in zip(tensor.elements(), expected) {
       let error = abs(Double(actual) - expected)
       worst = error.isFinite ? max(worst, error) : .infinity
     }
@@ -88,12 +88,12 @@ import Testing
         let context = EvaluationContext(
           pool: WorkerPool(threads: threads), instructionSet: EvaluationContext.standard.instructionSet)
         return [
-          Convolution(geometry).evaluated([input, weight], in: context)[0].elements,
+          Convolution(geometry).evaluated([input, weight], in: context)[0].elements(),
           ConvolutionInputGradient(geometry, extents: test.extents).evaluated([gradient, weight], in: context)[0]
-            .elements,
+            .elements(),
           ConvolutionWeightGradient(geometry, kernel: test.kernel).evaluated([input, gradient], in: context)[0]
-            .elements,
-          ConvolutionBiasGradient().evaluated([gradient], in: context)[0].elements,
+            .elements(),
+          ConvolutionBiasGradient().evaluated([gradient], in: context)[0].elements(),
         ]
       }
       #expect(results[0] == results[1] && results[0] == results[2], "\(algorithm)")
@@ -114,7 +114,7 @@ import Testing
         isNeeded: shapes.map { _ in true }))
     #expect(gradients.count == shapes.count)
     func product(_ a: Tensor, _ b: Tensor) -> (sum: Double, size: Double) {
-      zip(a.elements, b.elements).reduce((0, 0)) {
+      zip(a.elements(), b.elements()).reduce((0, 0)) {
         ($0.0 + Double($1.0) * Double($1.1), $0.1 + abs(Double($1.0) * Double($1.1)))
       }
     }
@@ -170,7 +170,7 @@ import Testing
     let bias = Tensor([100, 200] as [Float], shape: [2])
     let result = input.upsampled(with: weight, bias: bias, stride: [2])
     #expect(result.shape == [1, 4, 2])
-    #expect(result.elements == [111, 217, 114, 220, 210, 370, 240, 400])
+    #expect(result.elements() == [111, 217, 114, 220, 210, 370, 240, 400])
   }
 
   @Test func flatAndLinearActivationsTakeTheSamePath() {
@@ -182,7 +182,7 @@ import Testing
     let flat = Tensor(values, shape: [1, 8, 9, 5])
       .convolved(with: Tensor(weights, shape: [6, 5, 3, 3]), bias: nil, ConvolutionGeometry(preserving: [3, 3]))
     #expect(flat.shape == [1, 8, 9, 6])
-    #expect(flat.elements == deep.elements)
+    #expect(flat.elements() == deep.elements())
   }
 
   @Test func rangesContainShapes() {

@@ -90,7 +90,7 @@ import Testing
             [gradient, weight], in: context)[0]
           let split = SplitConvolutionInputGradient(geometry, extents: test.extents, channels: test.inputs)
             .evaluated([gradient, weight], in: context)
-          #expect(Tensor.concatenated(split, axis: whole.rank - 1).elements == whole.elements, "\(what) split")
+          #expect(Tensor.concatenated(split, axis: whole.rank - 1).elements() == whole.elements(), "\(what) split")
         }
       }
     }
@@ -109,7 +109,7 @@ import Testing
       let outputs = FusedConvolution(geometry, sources: [.plain], hasBias: true, givesStatistics: true)
         .apply([x, weight, bias])
       let rows = test.extents.reduce(1, *)
-      let y = outputs[0].elements, statistics = outputs[1].elements
+      let y = outputs[0].elements(), statistics = outputs[1].elements()
       for channel in 0..<test.output {
         let values = (0..<rows).map { Double(y[$0 * test.output + channel]) }
         let mean = values.reduce(0, +) / Double(rows)
@@ -127,18 +127,18 @@ import Testing
     let x = Tensor(randomValues(shape.count, seed: 1), shape: shape)
     let values = randomValues(test.weightShape.count, seed: 2)
     var kept = Tensor(values, shape: test.weightShape)
-    let expected = Convolution(test.geometry)(x, kept).elements
+    let expected = Convolution(test.geometry)(x, kept).elements()
     kept.keepPackedForms(PackedForms.Budget(byteCount: 1 << 30))
-    #expect(Convolution(test.geometry)(x, kept).elements == expected)
-    #expect(Convolution(test.geometry)(x, kept).elements == expected)
+    #expect(Convolution(test.geometry)(x, kept).elements() == expected)
+    #expect(Convolution(test.geometry)(x, kept).elements() == expected)
     kept.withMutableElements(as: Float.self) { $0[0] += 1 }
     var changed = values
     changed[0] += 1
-    let again = Convolution(test.geometry)(x, Tensor(changed, shape: test.weightShape)).elements
-    #expect(Convolution(test.geometry)(x, kept).elements == again && again != expected)
+    let again = Convolution(test.geometry)(x, Tensor(changed, shape: test.weightShape)).elements()
+    #expect(Convolution(test.geometry)(x, kept).elements() == again && again != expected)
     let without = Tensor(values, shape: test.weightShape)
     without.keepPackedForms(PackedForms.Budget(byteCount: 16))
-    #expect(Convolution(test.geometry)(x, without).elements == expected)
+    #expect(Convolution(test.geometry)(x, without).elements() == expected)
   }
 
   /// Two convolution blocks, fused and plain, and the gradients of both through the statistics.

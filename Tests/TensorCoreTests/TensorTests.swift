@@ -8,9 +8,9 @@ import Testing
     let copy = tensor
     let view = tensor.reshaped(to: [4])
     tensor.withMutableElements(as: Float.self) { $0[0] = 9 }
-    #expect(tensor.elements == [9, 2, 3, 4])
-    #expect(copy.elements == [1, 2, 3, 4])
-    #expect(view.elements == [1, 2, 3, 4])
+    #expect(tensor.elements() == [9, 2, 3, 4])
+    #expect(copy.elements() == [1, 2, 3, 4])
+    #expect(view.elements() == [1, 2, 3, 4])
   }
 
   @Test func mutationWithoutSharingStaysInPlace() {
@@ -20,11 +20,11 @@ import Testing
     tensor.scale(by: 2, adding: Tensor([10, 20] as [Float], shape: [2]), scaledBy: 0.5)
     let after = tensor.withElements(as: Float.self) { UInt(bitPattern: $0.baseAddress) }
     #expect(before == after)
-    #expect(tensor.elements == [7, 20])
+    #expect(tensor.elements() == [7, 20])
     let copy = tensor
     tensor.scale(by: 0, adding: tensor, scaledBy: 2)
-    #expect(copy.elements == [7, 20])
-    #expect(tensor.elements == [14, 40])
+    #expect(copy.elements() == [7, 20])
+    #expect(tensor.elements() == [14, 40])
   }
 
   @Test func capacityWastesAtMostAnEighth() {
@@ -43,7 +43,7 @@ import Testing
         let weight = Tensor(repeating: 1.5, shape: [16])
         let y = x.instanceNormalized(weight: weight, bias: weight, epsilon: 1e-5, negativeSlope: 0.01)
         let joined = Tensor.concatenated([x * y + 1, y.sigmoid()], axis: 4)
-        return joined.softmax().padded(lower: [0, 1, 1, 1, 0], upper: [0, 1, 1, 1, 0]).sum().scalar
+        return joined.softmax().padded(lower: [0, 1, 1, 1, 0], upper: [0, 1, 1, 1, 0]).sum().scalar()
       }
       let first = step()
       let before = StoragePool.shared.statistics
@@ -85,7 +85,7 @@ import Testing
       _ = Tensor(zeros: [2, 3]).matrixProduct(Tensor(zeros: [2, 3]))
     }
     await #expect(processExitsWith: .failure) {
-      _ = Tensor([1, 2] as [Int16], shape: [2]).elements
+      _ = Tensor([1, 2] as [Int16], shape: [2]).elements()
     }
     await #expect(processExitsWith: .failure) {
       _ = Tensor([1, 2, 3] as [Float], shape: [2])

@@ -8,7 +8,7 @@ extension OperationCase {
   private static func normalizedInputs(_ shape: Shape, seed: UInt64) -> [Tensor] {
     let termShape: Shape = [3, shape[0], shape.channels]
     let terms = TestInput.uniform(termShape, in: 0.3...1.2, seed: seed + 50)
-    var values = TestInput.uniform(shape, in: -1...2, seed: seed).elements
+    var values = TestInput.uniform(shape, in: -1...2, seed: seed).elements()
     for _ in 0..<30 {
       let z = applied([Tensor(values, shape: shape), terms].map { ReferenceArray($0) }, slope: 1).elements
       let near = z.indices.filter { abs(z[$0]) < 0.01 }
@@ -171,9 +171,9 @@ extension OperationCase {
     OperationCase(
       NormalizationTerms(epsilon: 1e-5),
       inputs: {
-        let means = TestInput.uniform([1, 2, 5], seed: 1).elements
-        let lost = TestInput.uniform([1, 2, 5], seed: 2).elements.map { $0 * 1e-7 }
-        let variances = TestInput.uniform([1, 2, 5], in: 0.5...2, seed: 3).elements
+        let means = TestInput.uniform([1, 2, 5], seed: 1).elements()
+        let lost = TestInput.uniform([1, 2, 5], seed: 2).elements().map { $0 * 1e-7 }
+        let variances = TestInput.uniform([1, 2, 5], in: 0.5...2, seed: 3).elements()
         return [
           Tensor(means + lost + variances, shape: [3, 2, 5]), TestInput.uniform([5], seed: 4),
           TestInput.uniform([5], seed: 5),

@@ -72,7 +72,7 @@ extension OperationCase {
     let channels: Shape = [shape.channels]
     let weight = TestInput.uniform(channels, in: 0.5...1.5, seed: 2)
     let bias = TestInput.uniform(channels, in: -0.5...0.5, seed: 3)
-    var values = TestInput.uniform(shape, in: -2...3).elements
+    var values = TestInput.uniform(shape, in: -2...3).elements()
     for _ in 0..<30 {
       let z = forward([Tensor(values, shape: shape), weight, bias].map { ReferenceArray($0) }, 1e-5, 1)[0].elements
       let near = z.indices.filter { abs(z[$0]) < 0.01 }

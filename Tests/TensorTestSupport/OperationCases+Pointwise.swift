@@ -84,8 +84,8 @@ extension OperationCase {
           let first = TestInput.uniform(a, in: range, avoiding: kinks)
           // Second values between the first ones, where the operation has a kink at equality.
           guard distinct else { return [first, TestInput.uniform(b, in: range, seed: 2, avoiding: kinks)] }
-          let grid = first.elements.map { ($0 * 10).rounded() / 10 }
-          let other = TestInput.uniform(b, in: range, seed: 2).elements.map { ($0 * 10).rounded() / 10 + 0.05 }
+          let grid = first.elements().map { ($0 * 10).rounded() / 10 }
+          let other = TestInput.uniform(b, in: range, seed: 2).elements().map { ($0 * 10).rounded() / 10 + 0.05 }
           return [Tensor(grid, shape: a), Tensor(other, shape: b)]
         }, differentiable: differentiable, otherShapes: a == [4, 5, 6] && b == a ? [[[1, 5, 9], [8, 1, 9]]] : []
       ) { arguments in

@@ -81,7 +81,7 @@ private struct SmallDataset {
   private func weights(_ trainer: Trainer, _ name: String) throws -> [String: [Float]] {
     let checkpoint = try TrainingCheckpoint(
       contentsOf: trainer.outputFolder.appendingPathComponent(name + ".h5").path)
-    return Dictionary(uniqueKeysWithValues: checkpoint.networkWeights.map { ($0.name, $0.value.elements) })
+    return Dictionary(uniqueKeysWithValues: checkpoint.networkWeights.map { ($0.name, $0.value.elements()) })
   }
 
   @Test func aTrainingLeavesWhatNnUNetLeaves() throws {

@@ -63,7 +63,7 @@ package struct Simplification: GraphPass {
     guard let constant = graph.constants[value], constant.elementType == .float32, constant.count <= 4096 else {
       return false
     }
-    return constant.elements.allSatisfy { $0 == 1 }
+    return constant.elements().allSatisfy { $0 == 1 }
   }
 
   /// One operation for the node and the one before it.

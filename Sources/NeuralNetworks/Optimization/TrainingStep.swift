@@ -30,6 +30,6 @@ extension UNet {
     let value = loss(heads, targets)
     let gradients = tape.optionalGradients(
       of: [(value: value, seed: nil)], for: layout.trainable.map { followed.values[$0] })
-    return LossAndGradients(loss: value.scalar, gradients: gradients, bufferUpdates: context.bufferUpdates)
+    return LossAndGradients(loss: value.scalar(), gradients: gradients, bufferUpdates: context.bufferUpdates)
   }
 }
