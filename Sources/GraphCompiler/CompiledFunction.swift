@@ -30,13 +30,13 @@ public final class CompiledFunction<Note: Sendable>: Sendable {
   private let options: CompilerOptions
   private let context: EvaluationContext
   private let logger: Logger
+  private let warnings: CompileWarnings
   private let body: Body
   private let state = Mutex(State())
 
   private struct State {
     var compilations: [Compilation<Note>] = []
     var hasFailed = false
-    var warnedNames: Set<String> = []
     var toldProblems = false
   }
 
@@ -47,15 +47,18 @@ public final class CompiledFunction<Note: Sendable>: Sendable {
   ///   - name: for messages.
   ///   - inputs: names and shapes of the function's arguments.
   ///   - variables: the ranges of named dimensions, nnU-Net users' `var_ranges`; a name that is missing takes any extent.
+  ///   - warnings: remembers which names were warned of.
   public init(
     _ name: String, inputs: [InputDeclaration], variables: [String: VariableRange],
-    options: CompilerOptions = .fromEnvironment, logger: Logger = Logger(label: "nnunet.compile"), body: @escaping Body
+    options: CompilerOptions = .fromEnvironment, logger: Logger = .compilation, warnings: CompileWarnings = .shared,
+    body: @escaping Body
   ) {
     self.name = name
     self.inputs = inputs
     self.variables = variables
     self.options = options
     self.logger = logger
+    self.warnings = warnings
     self.body = body
     context = .standard
   }
@@ -73,7 +76,10 @@ public final class CompiledFunction<Note: Sendable>: Sendable {
   /// - Parameter arguments: as declared. Those that the function updates are replaced by their new values, in place
   ///   where nobody else holds their memory.
   public func run(_ arguments: inout [Tensor]) -> (outputs: [Tensor], note: Note) {
-    if options.isEnabled, let bound = executable(for: arguments) {
+    let given = arguments
+    if options.isEnabled,
+      let bound = executable(for: { () throws(CompileError) in try inputs.binding(of: given) })
+    {
       return (bound.executable.run(&arguments, in: context), bound.note)
     }
     let result = body(arguments)
@@ -85,14 +91,31 @@ public final class CompiledFunction<Note: Sendable>: Sendable {
   /// - Returns: how, or `nil` if it failed.
   @discardableResult
   public func prepare(for arguments: [Tensor]) -> CompileReport? {
-    executable(for: arguments) == nil ? nil : state.withLock { $0.compilations.last?.report }
+    executable { () throws(CompileError) in try inputs.binding(of: arguments) }?.report
   }
 
-  private func executable(for arguments: [Tensor]) -> (executable: Executable, note: Note)? {
+  /// Compiles for the declared ranges, if that was not done, before there are any arguments: so the peak of memory is
+  /// known before the first run.
+  /// - Returns: how, or `nil` if it failed, if compilation is switched off, or if a name has no largest extent.
+  @discardableResult
+  public func prepare() -> CompileReport? {
+    var binding: ShapeBinding = [:]
+    for name in inputs.variableNames {
+      guard let ends = variables[name]?.ends else { return nil }
+      binding[name] = ends.most
+    }
+    return options.isEnabled ? executable { binding }?.report : nil
+  }
+
+  private func executable(
+    for binding: () throws(CompileError) -> ShapeBinding
+  ) -> (executable: Executable, note: Note, report: CompileReport)? {
     state.withLock { state in
       if state.hasFailed { return nil }
       do throws(CompileError) {
-        return try executable(for: inputs.binding(of: arguments), &state)
+        let found = try executable(for: binding(), &state)
+        // The one used last is the last.
+        return state.compilations.last.map { (found.executable, found.note, $0.report) }
       } catch {
         state.hasFailed = true
         logger.warning("\(name) was not compiled and runs as it is: \(error)")
@@ -135,7 +158,7 @@ public final class CompiledFunction<Note: Sendable>: Sendable {
   private func tellProblems(_ state: inout State) {
     if !state.toldProblems { for problem in options.problems { logger.warning("\(problem)") } }
     state.toldProblems = true
-    for name in unknownNames where state.warnedNames.insert(name).inserted && options.warns {
+    for name in unknownNames where options.warns && warnings.isFirst(name) {
       logger.warning("\(name) is not in var_ranges, defaulting to unknown range")
     }
   }
@@ -283,4 +306,9 @@ private struct Compilation<Note: Sendable> {
     if bindings.count > Self.bindingLimit { bindings.removeFirst() }
     return (executable, note)
   }
+}
+
+extension Logger {
+  /// Where functions say how they were compiled unless they are told otherwise.
+  public static var compilation: Logger { Logger(label: "nnunet.compile") }
 }

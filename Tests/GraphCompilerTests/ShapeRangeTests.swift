@@ -111,6 +111,40 @@ import Testing
     #expect(output[1] == .unknown && output[0].contains(3))
   }
 
+  /// Many functions that miss the same name warn once together, and each counts it in its report. A function whose
+  /// warnings are off does not use up the others' warning.
+  @Test func undeclaredNamesWarnOnceForAllFunctions() {
+    let (log, warnings) = (LogCollector(), CompileWarnings())
+    let names = [["n"], ["n"], ["n", "m"], ["m"]]
+    for (index, names) in names.enumerated() {
+      var options = testOptions()
+      options.warns = index > 0
+      let inputs = names.map { InputDeclaration("x", axes: [.named($0)]) }
+      let function = compile(inputs, options: options, log: log, warnings: warnings) { [$0[0] + 1] }
+      var arguments = names.map { _ in uniform([3], seed: 1) }
+      _ = function.run(&arguments)
+      #expect(function.reports.map(\.unknownNames) == [names])
+      #expect(function.reports[0].description.contains("\(names.count) dimension(s) of unknown range"))
+    }
+    #expect(
+      log.messages.filter { $0.contains("var_ranges") }
+        == ["n", "m"].map { "\($0) is not in var_ranges, defaulting to unknown range" })
+  }
+
+  /// Compiled before there are arguments, for the largest shapes; running compiles no more.
+  @Test func memoryIsKnownBeforeTheFirstRun() throws {
+    let function = compile(Self.inputs, Self.ranges(2...3, 8...12), options: exactOptions(), Self.network)
+    let report = try #require(function.prepare())
+    #expect(report.peakByteCount > 4 * 3 * 12 * 12 * 5 && function.prepare() == report)
+    Self.check(function, [2, 8, 12, 2])
+    #expect(function.reports == [report])
+    let open = compile(Self.inputs, ["batch": VariableRange(2...4)], options: exactOptions(), Self.network)
+    #expect(open.prepare() == nil)
+    let off = compile(
+      Self.inputs, Self.ranges(2...3, 8...12), options: testOptions { $0.isEnabled = false }, Self.network)
+    #expect(off.prepare() == nil && off.reports.isEmpty)
+  }
+
   /// A function that does other things for other shapes serves only shapes alike.
   @Test func structureThatDependsOnTheShape() {
     let log = LogCollector()
@@ -119,8 +153,8 @@ import Testing
     ) { arguments in arguments[0].count > 5 ? [arguments[0] * arguments[0]] : [arguments[0] + arguments[0] * 3] }
     for n in [4, 7, 4, 9] {
       var inputs = [uniform([n], seed: 3)]
-      let x = inputs[0].elements
-      #expect(function.run(&inputs).outputs[0].elements == x.map { n > 5 ? $0 * $0 : $0 + $0 * 3 })
+      let x = inputs[0].elements()
+      #expect(function.run(&inputs).outputs[0].elements() == x.map { n > 5 ? $0 * $0 : $0 + $0 * 3 })
     }
     #expect(log.messages.contains { $0.contains("the operations depend on the shapes") })
   }

@@ -53,9 +53,12 @@ func isSame(_ a: [Tensor], _ b: [Tensor]) -> Bool {
 /// A compiled function of inputs with these shapes, without updates.
 func compile(
   _ inputs: [InputDeclaration], _ variables: [String: VariableRange] = [:], options: CompilerOptions = testOptions(),
-  log: LogCollector = LogCollector(), _ body: @escaping @Sendable ([Tensor]) -> [Tensor]
+  log: LogCollector = LogCollector(), warnings: CompileWarnings = CompileWarnings(),
+  _ body: @escaping @Sendable ([Tensor]) -> [Tensor]
 ) -> CompiledFunction<Void> {
-  CompiledFunction("the test", inputs: inputs, variables: variables, options: options, logger: log.logger) {
+  CompiledFunction(
+    "the test", inputs: inputs, variables: variables, options: options, logger: log.logger, warnings: warnings
+  ) {
     FunctionResult(outputs: body($0), updates: [:], note: ())
   }
 }
