@@ -4,7 +4,7 @@ import TensorCore
 
 /// What a trainer computes with its network, compiled for the plan's batch and patch.
 struct CompiledTraining: Sendable {
-  let step: CompiledTrainingStep
+  let step: CompiledTrainingStep<SGD>
   /// The logits of all heads that the loss knows.
   let evaluation: CompiledForward
 

@@ -96,7 +96,7 @@ import Testing
       if isExact { #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)") }
       // Single elements may drift further than the whole: a small network with momentum 0.99 amplifies roundings.
       expectClose(mine.value, other.value, absolute: 5e-5, "\(name) \(mine.name)")
-      for (a, b) in zip(mine.value.elements, other.value.elements) {
+      for (a, b) in zip(mine.value.elements(), other.value.elements()) {
         difference += Double(a - b) * Double(a - b)
         size += Double(b) * Double(b)
       }
@@ -107,6 +107,55 @@ import Testing
       #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)")
     }
     #expect(compiled.state.momenta.map { $0 == nil } == eager.state.momenta.map { $0 == nil })
+  }
+
+  /// Twenty steps of AdamW with AMSGrad and of Adam, without the passes that round otherwise: the same bits as eager.
+  @Test(arguments: [true, false])
+  func twentyStepsOfAdam(_ isDecoupled: Bool) {
+    let adam = Adam(isDecayDecoupled: isDecoupled, usesLargestMoment: isDecoupled)
+    let training = SmallTraining()
+    var options = Self.options
+    options.disabledPasses = Self.rounding
+    let step = CompiledTrainingStep(
+      training.network, loss: training.loss, optimizer: adam, maximumNorm: 12, batch: VariableRange(1...2),
+      extents: training.network.extentRanges(upTo: [24, 24, 24]), targetChannels: nil, options: options)
+    var (eager, compiled) = (training.run.parameters, training.run.parameters)
+    var eagerState = Adam.State(parameterCount: training.network.layout.trainable.count)
+    var compiledState = eagerState
+    var (eagerGenerator, compiledGenerator) = (training.run.generator, training.run.generator)
+    for index in 0..<20 {
+      let rate = 3e-4 * (1 - Double(index) / 20)
+      let result = training.network.lossAndGradients(
+        of: training.loss, input: training.input, targets: training.targets, parameters: eager,
+        generator: &eagerGenerator)
+      adam.step(
+        &eager, gradients: result.gradients, state: &eagerState, learningRate: rate,
+        gradientFactor: clippingFactor(norm: globalNorm(of: result.gradients), maximum: 12))
+      let other = step(
+        input: training.input, targets: training.targets, parameters: &compiled, state: &compiledState,
+        learningRate: rate, generator: &compiledGenerator)
+      #expect(other.isTaken && other.loss == result.loss)
+    }
+    #expect(step.reports.count == 1 && eagerState.steps == compiledState.steps && eagerState.steps.contains(20))
+    for (mine, other) in zip(compiled.namedParameters, eager.namedParameters) {
+      #expect(mine.value.isBitwiseEqual(to: other.value), "\(mine.name)")
+    }
+    for (mine, other) in [
+      (compiledState.firstMoments, eagerState.firstMoments), (compiledState.secondMoments, eagerState.secondMoments),
+      (compiledState.largestSecondMoments, eagerState.largestSecondMoments),
+    ] {
+      for (a, b) in zip(mine, other) { #expect(a.map(\.bytes) == b.map(\.bytes)) }
+    }
+    // A batch that must not be trained on changes nothing.
+    let before = (compiled, compiledState)
+    let poisoned = training.input * .infinity
+    let result = step(
+      input: poisoned, targets: training.targets, parameters: &compiled, state: &compiledState, learningRate: 1e-3,
+      generator: &compiledGenerator)
+    #expect(!result.isTaken && compiledState.steps == before.1.steps)
+    for (mine, other) in zip(compiled.namedParameters, before.0.namedParameters) {
+      #expect(mine.value.isBitwiseEqual(to: other.value), "\(mine.name)")
+    }
   }
 
   /// A step whose loss is not finite changes nothing.
@@ -161,13 +210,13 @@ import Testing
       targets = [24, 12].map { TestInput.labels([2, $0, $0, $0], in: 0...2) }
     }
 
-    func compiled(_ options: CompilerOptions) -> CompiledTrainingStep {
+    func compiled(_ options: CompilerOptions) -> CompiledTrainingStep<SGD> {
       CompiledTrainingStep(
         network, loss: loss, optimizer: SGD(), maximumNorm: 12, batch: VariableRange(1...2),
         extents: network.extentRanges(upTo: [24, 24, 24]), targetChannels: nil, options: options)
     }
 
-    mutating func step(_ compiled: CompiledTrainingStep) -> TrainingStepResult {
+    mutating func step(_ compiled: CompiledTrainingStep<SGD>) -> TrainingStepResult {
       compiled(
         input: input, targets: targets, parameters: &run.parameters, state: &run.state, learningRate: 0.01,
         generator: &run.generator)

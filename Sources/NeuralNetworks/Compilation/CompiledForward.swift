@@ -1,4 +1,5 @@
 import GraphCompiler
+import Logging
 import TensorCore
 
 /// A network's evaluation as a compiled function of an input and parameters: one serves all folds.
@@ -21,7 +22,7 @@ public final class CompiledForward: Sendable {
   ///   - extents: the ranges of the input's spatial extents.
   public init(
     _ network: UNet, _ part: Part, batch: VariableRange, extents: [VariableRange],
-    options: CompilerOptions = .fromEnvironment
+    options: CompilerOptions = .fromEnvironment, logger: Logger = .compilation
   ) {
     let layout = network.layout
     self.layout = layout
@@ -30,7 +31,7 @@ public final class CompiledForward: Sendable {
     let values = layout.entries.map { InputDeclaration($0.name, $0.elementType, shape: $0.shape) }
     function = CompiledFunction(
       "the network", inputs: [image] + values, variables: spatial.variables(batch: batch, extents: extents),
-      options: options
+      options: options, logger: logger
     ) { arguments in
       let parameters = ParameterSet(layout: layout, values: Array(arguments.dropFirst()))
       // A tracer sees layers one by one, for the passes to fuse; a run without compilation fuses them itself.
@@ -49,6 +50,10 @@ public final class CompiledForward: Sendable {
 
   public var reports: [CompileReport] { function.reports }
   package var graphs: [(traced: Graph, final: Graph)] { function.graphs }
+
+  /// Compiles before the first evaluation; see `CompiledFunction.prepare`.
+  @discardableResult
+  public func prepare() -> CompileReport? { function.prepare() }
 
   /// - Parameter input: `[N, spatial, C]`.
   public func callAsFunction(_ input: Tensor, _ parameters: ParameterSet) -> [Tensor] {

@@ -1,5 +1,6 @@
 import Autograd
 import GraphCompiler
+import Logging
 import TensorCore
 
 /// What a training step tells.
@@ -12,8 +13,8 @@ public struct TrainingStepResult: Sendable {
 }
 
 /// A whole training step of a network as one compiled function: forward pass, deep-supervised loss, backward pass,
-/// clipping and the optimizer's update, which writes parameters and momenta in place.
-public final class CompiledTrainingStep: Sendable {
+/// clipping and the optimizer's update, which writes parameters and what the optimizer keeps of them in place.
+public final class CompiledTrainingStep<Optimizer: CompilableOptimizer>: Sendable {
   private struct Note: Sendable {
     /// Trainable parameters, by their position among those, that the step moves.
     var moved: [Int]
@@ -24,6 +25,7 @@ public final class CompiledTrainingStep: Sendable {
   }
 
   private let function: CompiledFunction<Note>
+  private let optimizer: Optimizer
   private let layout: ParameterLayout
   private let targetCount: Int
 
@@ -32,9 +34,11 @@ public final class CompiledTrainingStep: Sendable {
   ///   - extents: the ranges of the input's spatial extents.
   ///   - targetChannels: channels of region targets (uint8); `nil` for labels (int16).
   public init(
-    _ network: UNet, loss: DeepSupervisionLoss, optimizer: SGD, maximumNorm: Double, batch: VariableRange,
-    extents: [VariableRange], targetChannels: Int?, options: CompilerOptions = .fromEnvironment
+    _ network: UNet, loss: DeepSupervisionLoss, optimizer: Optimizer, maximumNorm: Double, batch: VariableRange,
+    extents: [VariableRange], targetChannels: Int?, options: CompilerOptions = .fromEnvironment,
+    logger: Logger = .compilation
   ) {
+    self.optimizer = optimizer
     let layout = network.layout
     let weightCount = loss.weights.count
     self.layout = layout
@@ -47,21 +51,22 @@ public final class CompiledTrainingStep: Sendable {
           "target\(inputs.count - 1)", targetChannels == nil ? .int16 : .uint8,
           axes: spatial.axes(channels: targetChannels, dividedBy: strides)))
     }
-    inputs.append(InputDeclaration("learning_rate", shape: []))
+    inputs.append(optimizer.numberDeclaration(parameterCount: layout.trainable.count))
     inputs.append(InputDeclaration("generator", .uint64, shape: [2]))
     let firstValue = inputs.count
     for entry in layout.entries { inputs.append(InputDeclaration(entry.name, entry.elementType, shape: entry.shape)) }
-    let firstMomentum = inputs.count
-    for index in layout.trainable {
-      inputs.append(InputDeclaration(layout.entries[index].name + ".momentum", shape: layout.entries[index].shape))
+    let firstState = inputs.count
+    let stateNames = optimizer.stateNames
+    for entry in layout.trainable.map({ layout.entries[$0] }) {
+      inputs += stateNames.map { InputDeclaration("\(entry.name).\($0)", shape: entry.shape) }
     }
     function = CompiledFunction(
       "the training step", inputs: inputs, variables: spatial.variables(batch: batch, extents: extents),
-      options: options
+      options: options, logger: logger
     ) { arguments in
-      let (rate, state) = (arguments[firstValue - 2], arguments[firstValue - 1])
+      let (numbers, state) = (arguments[firstValue - 2], arguments[firstValue - 1])
       let tape = Tape()
-      let parameters = ParameterSet(layout: layout, values: Array(arguments[firstValue..<firstMomentum]))
+      let parameters = ParameterSet(layout: layout, values: Array(arguments[firstValue..<firstState]))
       let followed = parameters.followed(by: tape)
       var context = ForwardContext(parameters: followed, mode: .training, generator: RandomGenerator(seed: 0))
       context.generatorState = state
@@ -74,11 +79,12 @@ public final class CompiledTrainingStep: Sendable {
       let clipping = GradientClipping(maximumNorm: maximumNorm).apply([lossValue] + gradients.compactMap { $0 })
       var updates: [Int: Tensor] = [:]
       for (index, gradient) in zip(moved, gradients.compactMap { $0 }) {
-        let (parameter, momentum) = (firstValue + layout.trainable[index], firstMomentum + index)
-        let step = SGDUpdate(optimizer).apply([
-          arguments[parameter], arguments[momentum], gradient, clipping[0], rate,
-        ])
-        (updates[parameter], updates[momentum]) = (step[0], step[1])
+        let (parameter, state) = (firstValue + layout.trainable[index], firstState + index * stateNames.count)
+        let step = optimizer.updated(
+          arguments[parameter], index: index, state: Array(arguments[state..<state + stateNames.count]),
+          gradient: gradient, factor: clipping[0], numbers: numbers)
+        updates[parameter] = step.parameter
+        for (offset, value) in step.state.enumerated() { updates[state + offset] = value }
       }
       let buffers = context.bufferUpdates.map { $0.value.peeled(of: tape) }
       return FunctionResult(
@@ -91,38 +97,44 @@ public final class CompiledTrainingStep: Sendable {
   public var reports: [CompileReport] { function.reports }
   package var graphs: [(traced: Graph, final: Graph)] { function.graphs }
 
-  /// One step. Parameters, momenta and generator move on unless loss or norm are not finite.
+  /// Compiles before the first step; see `CompiledFunction.prepare`.
+  @discardableResult
+  public func prepare() -> CompileReport? { function.prepare() }
+
+  /// One step. Parameters, the optimizer's state and the generator move on unless loss or norm are not finite.
   ///
   /// - Parameters:
   ///   - input: `[N, spatial, C]`.
   ///   - targets: one for each head that the loss knows, finest first.
   public func callAsFunction(
-    input: Tensor, targets: [Tensor], parameters: inout ParameterSet, state: inout SGD.State, learningRate: Double,
-    generator: inout RandomGenerator
+    input: Tensor, targets: [Tensor], parameters: inout ParameterSet, state: inout Optimizer.State,
+    learningRate: Double, generator: inout RandomGenerator
   ) -> TrainingStepResult {
-    let positions = layout.trainable
-    check(
-      targets.count == targetCount && state.momenta.count == positions.count,
-      "CompiledTrainingStep: \(targets.count) targets and \(state.momenta.count) momenta")
-    var arguments = [input] + targets + [Tensor(Float(learningRate))]
+    let (positions, stateCount) = (layout.trainable, optimizer.stateNames.count)
+    var arguments = [input] + targets + [optimizer.numbers(learningRate: learningRate, state: state)]
     arguments.append(Tensor([generator.key, generator.position], shape: [2]))
     let firstValue = arguments.count
     arguments += parameters.values
-    let firstMomentum = arguments.count
+    let firstState = arguments.count
+    // Parameters and state are held once, so that the step can write in place.
+    var kept = optimizer.takeTensors(of: &state)
+    check(
+      targets.count == targetCount && kept.count == positions.count,
+      "CompiledTrainingStep: \(targets.count) targets and the optimizer's state of \(kept.count) parameters")
+    let hadState = kept.map { $0 != nil }
     for (index, position) in positions.enumerated() {
-      arguments.append(state.momenta[index] ?? Tensor(zeros: layout.entries[position].shape))
+      arguments += kept[index] ?? (0..<stateCount).map { _ in Tensor(zeros: layout.entries[position].shape) }
+      kept[index] = nil
     }
-    // Held once, so that the step can write in place.
     parameters.values = []
-    let hadMomentum = state.momenta.map { $0 != nil }
-    state.momenta = positions.map { _ in nil }
     let (outputs, note) = function.run(&arguments)
-    parameters.values = Array(arguments[firstValue..<firstMomentum])
+    parameters.values = Array(arguments[firstValue..<firstState])
     let moved = Set(note.moved)
-    for index in positions.indices where moved.contains(index) || hadMomentum[index] {
-      state.momenta[index] = arguments[firstMomentum + index]
+    for index in positions.indices where moved.contains(index) || hadState[index] {
+      kept[index] = Array(arguments[firstState + index * stateCount..<firstState + (index + 1) * stateCount])
     }
-    let result = TrainingStepResult(loss: outputs[0].scalar, norm: Double(outputs[1].scalar))
+    let result = TrainingStepResult(loss: outputs[0].scalar(), norm: Double(outputs[1].scalar()))
+    optimizer.put(kept, into: &state, moved: result.isTaken ? note.moved : [])
     generator.position &+= note.drawn
     if result.isTaken {
       for (reference, value) in zip(note.buffers, outputs.dropFirst(2)) { parameters.set(reference.index, to: value) }

@@ -73,31 +73,21 @@ public struct Adam: Codable, Hashable, Sendable {
       state.secondMoments[index]?.makeStorageUnique()
       state.largestSecondMoments[index]?.makeStorageUnique()
       guard let first = state.firstMoments[index], let second = state.secondMoments[index] else { continue }
-      let step = Double(state.steps[index])
-      let correction = 1 - pow(firstDecay, step)
-      let rootCorrection = (1 - pow(secondDecay, step)).squareRoot()
-      let size = Float(learningRate / correction)
-      let (b1, b2, epsilon) = (Float(firstDecay), Float(secondDecay), Float(epsilon))
-      let shrink = isDecayDecoupled ? Float(1 - learningRate * weightDecay) : 1
-      let decay = isDecayDecoupled ? 0 : Float(weightDecay)
-      let (factor, root) = (Float(gradientFactor), Float(rootCorrection))
-      let (p, g) = (MutableTensorView(parameters.values[position]).floats, TensorView(gradient).floats)
-      let (m, v) = (MutableTensorView(first).floats, MutableTensorView(second).floats)
-      let largest = state.largestSecondMoments[index].map { MutableTensorView($0).floats }
-      WorkerPool.shared.run(count: gradient.count, grain: 1 << 14) { range in
-        for i in range {
-          let d = g[i] * factor + decay * p[i]
-          m[i] += (1 - b1) * (d - m[i])
-          v[i] = b2 * v[i] + (1 - b2) * d * d
-          var moment = v[i]
-          if let largest {
-            moment = max(largest[i], moment)
-            largest[i] = moment
-          }
-          p[i] = p[i] * shrink - size * m[i] / (moment.squareRoot() / root + epsilon)
-        }
-      }
-      withExtendedLifetime((gradient, first, second)) {}
+      let tensors = [parameters.values[position], first, second, state.largestSecondMoments[index]].compactMap { $0 }
+      let memory = tensors.map { MutableTensorView($0).floats }
+      AdamUpdate(self, index: index).run(
+        memory, old: memory.map { UnsafePointer($0) }, gradient: TensorView(gradient).floats, count: gradient.count,
+        factor: Float(gradientFactor), numbers: numbers(learningRate: learningRate, step: state.steps[index]),
+        in: .shared)
+      withExtendedLifetime((gradient, tensors)) {}
     }
+  }
+
+  /// What depends on the step's number, the first being 1.
+  func numbers(learningRate: Double, step: Int) -> AdamNumbers {
+    AdamNumbers(
+      size: Float(learningRate / (1 - pow(firstDecay, Double(step)))),
+      root: Float((1 - pow(secondDecay, Double(step))).squareRoot()),
+      shrink: isDecayDecoupled ? Float(1 - learningRate * weightDecay) : 1)
   }
 }
