@@ -18,12 +18,16 @@ package enum AvailableMemory {
   /// What the system calls available and what the control groups of this process leave, the least of them; idle blocks
   /// of the tensor pool count as available. `nil` where the system does not say.
   ///
-  /// - Parameter root: the root of the file system, elsewhere in tests.
-  package static func bytes(root: String = "/") -> Int? {
+  /// - Parameters:
+  ///   - root: the root of the file system, elsewhere in tests.
+  ///   - idleByteCount: of the tensor pool.
+  package static func bytes(
+    root: String = "/", idleByteCount: Int = StoragePool.shared.statistics.bytesIdle
+  ) -> Int? {
     #if os(Linux)
       let candidates = [systemBytes(root)] + controlGroups(root).map { remaining(in: $0) }
       guard let least = candidates.compactMap({ $0 }).min() else { return nil }
-      return least + StoragePool.shared.statistics.bytesIdle
+      return least + idleByteCount
     #else
       return Int(ProcessInfo.processInfo.physicalMemory)
     #endif
