@@ -1,3 +1,4 @@
+import Archives
 import Datasets
 import Foundation
 import ModelFormats
@@ -8,6 +9,7 @@ import SyntheticData
 import TensorCore
 import Testing
 import Training
+import Volumes
 
 /// A small synthetic data set, planned and preprocessed, with a network that trains in a moment.
 private struct SmallDataset {
@@ -120,6 +122,21 @@ private struct SmallDataset {
       Set(cases.compactMap { $0.split(separator: ".", maxSplits: 1).last.map(String.init) }) == [
         "json", "nii.gz", "npz", "pkl",
       ])
+    let predictions = trainer.outputFolder.appendingPathComponent("validation")
+    for name in cases where name.hasSuffix(".npz") {
+      let stored = try NumPyArchive(path: predictions.appendingPathComponent(name).path).array("probabilities")
+      let (labels, _) = try SimpleITKReaderWriter().readSegmentation(
+        predictions.appendingPathComponent(name.dropLast(4) + ".nii.gz"))
+      try #require(stored.shape == [stored.shape[0]] + labels.spatialShape && stored.shape[0] > 1)
+      let probabilities = try stored.elements(as: Float.self)
+      let count = labels.voxelCount
+      let isRight = (0..<count).allSatisfy { voxel in
+        let values = (0..<stored.shape[0]).map { probabilities[$0 * count + voxel] }
+        return abs(values.reduce(0, +) - 1) <= 1e-5
+          && values.firstIndex(of: values.max() ?? -1) == Int(labels.elements[voxel])
+      }
+      #expect(isRight, "the probabilities in \(name) don't go with its segmentation")
+    }
   }
 
   /// Stops in the middle of an epoch, in its validation and between epochs, and compares bit for bit.
