@@ -12,7 +12,8 @@ struct EvaluateSimpleCommand: ParsableCommand {
   @Option(name: .customShort("l"), parsing: .upToNextOption, help: "List of labels.")
   var labels: [Int]
 
-  @Option(name: .customLong("il", withSingleDash: true), help: "Ignore label.")
+  // Unconditional: -1 is a label.
+  @Option(name: .customLong("il", withSingleDash: true), parsing: .unconditional, help: "Ignore label.")
   var ignoreLabel: Int?
 
   func run() throws {
