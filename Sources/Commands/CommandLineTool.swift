@@ -45,8 +45,9 @@ struct RootCommand: ParsableCommand {
     PlanAndPreprocessCommand.self, ExtractFingerprintCommand.self, PlanExperimentCommand.self, PreprocessCommand.self,
     TrainCommand.self, PredictCommand.self, PredictFromModelFolderCommand.self, EvaluateFolderCommand.self,
     EvaluateSimpleCommand.self, EnsembleCommand.self, DeterminePostprocessingCommand.self,
-    ApplyPostprocessingCommand.self, MovePlansCommand.self, ConvertMSDDatasetCommand.self,
-    ConvertOldDatasetCommand.self,
+    ApplyPostprocessingCommand.self, AccumulateCrossValidationCommand.self, FindBestConfigurationCommand.self,
+    ExportModelCommand.self, InstallModelCommand.self, MovePlansCommand.self, ConvertMSDDatasetCommand.self,
+    ConvertOldDatasetCommand.self, PlotOverlayCommand.self,
   ]
 
   static let configuration = CommandConfiguration(

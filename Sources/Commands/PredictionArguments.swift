@@ -15,7 +15,7 @@ struct PredictionArguments: ParsableArguments {
 
   @Option(
     name: .customShort("f"), parsing: .upToNextOption,
-    help: "The folds whose mean is the prediction: numbers, or 'all'. Default: 0 1 2 3 4")
+    help: "The folds whose mean is the prediction: numbers, or 'all'.")
   var folds: [String] = ["0", "1", "2", "3", "4"]
 
   @Option(

@@ -65,8 +65,7 @@ public struct DatasetFolders: Sendable {
   public func modelFolder(
     _ datasetName: String, trainer: String, plans: String, configuration: String
   ) throws -> URL {
-    try requireResults().appendingPathComponent(datasetName, isDirectory: true)
-      .appendingPathComponent("\(trainer)__\(plans)__\(configuration)", isDirectory: true)
+    try modelFolder(datasetName, ModelIdentifier(trainer: trainer, plans: plans, configuration: configuration))
   }
 
   /// `fold_0`, ..., `fold_all`.

@@ -11,24 +11,49 @@ import Volumes
 ///
 /// nnU-Net: `ensemble_folders` of `nnunetv2/ensembling/ensemble.py`.
 public struct Ensemble: Sendable {
-  /// Folders with `CASE.npz` and `CASE.pkl`, written with `--save_probabilities`.
-  public var inputFolders: [URL]
+  /// What is averaged.
+  public enum Source: Sendable {
+    /// Folders with `CASE.npz` and `CASE.pkl`, written with `--save_probabilities`.
+    case predictions([URL])
+    /// Trained models whose folds were validated with `--npz`.
+    case crossValidations(modelFolders: [URL], folds: [FoldSelection])
+  }
+
+  public var source: Source
   public var outputFolder: URL
   public var description: DatasetDescription
   public var labels: LabelManager
   public var readerWriter: any ImageReaderWriter
   /// Whether the averaged probabilities are written, too.
   public var savesProbabilities: Bool
+  /// Whether cases with a segmentation are averaged again.
+  public var overwrites = true
 
   /// - Parameters:
   ///   - datasetFile, plansFile: `nil` takes `dataset.json` and `plans.json` of the first folder.
   public init(
     inputFolders: [URL], outputFolder: URL, datasetFile: URL? = nil, plansFile: URL? = nil, savesProbabilities: Bool
   ) throws {
-    guard let first = inputFolders.first else {
+    try self.init(
+      .predictions(inputFolders), firstFolder: inputFolders.first, outputFolder: outputFolder,
+      datasetFile: datasetFile, plansFile: plansFile, savesProbabilities: savesProbabilities)
+  }
+
+  /// Of the validations of trained models; `dataset.json` and `plans.json` are the first one's.
+  public init(modelFolders: [URL], folds: [FoldSelection], outputFolder: URL) throws {
+    try self.init(
+      .crossValidations(modelFolders: modelFolders, folds: folds), firstFolder: modelFolders.first,
+      outputFolder: outputFolder, datasetFile: nil, plansFile: nil, savesProbabilities: false)
+  }
+
+  private init(
+    _ source: Source, firstFolder: URL?, outputFolder: URL, datasetFile: URL?, plansFile: URL?,
+    savesProbabilities: Bool
+  ) throws {
+    guard let first = firstFolder else {
       throw EvaluationError.fileMissing(file: "input folders", advice: "Name at least one folder")
     }
-    self.inputFolders = inputFolders
+    self.source = source
     self.outputFolder = outputFolder
     self.savesProbabilities = savesProbabilities
     description = try DatasetDescription(contentsOf: datasetFile ?? first.appendingPathComponent("dataset.json"))
@@ -42,27 +67,67 @@ public struct Ensemble: Sendable {
   /// - Returns: the cases that could not be done, with their reasons; the others are written.
   /// - Throws: ``EvaluationError`` if the folders do not hold the same cases.
   public func run(threads: Int?, caseDone: @Sendable (Int, Int) -> Void) throws -> [CaseFailure] {
-    let members = try inputFolders.map { try Set(fileNames(in: $0, ending: ".npz")) }
-    let all = members.reduce(into: Set()) { $0.formUnion($1) }
-    guard !all.isEmpty else { throw EvaluationError.noFiles(folder: inputFolders[0].path, ending: ".npz") }
-    for (folder, names) in zip(inputFolders, members) {
-      let missing = all.subtracting(names)
+    let members = try members()
+    let all = members.reduce(into: Set()) { $0.formUnion($1.files.keys) }
+    for member in members {
+      let missing = all.subtracting(member.files.keys)
       guard missing.isEmpty else {
-        throw EvaluationError.membersDiffer(folder: folder.path, missing: missing.sorted(by: precedesByCodePoint))
+        throw EvaluationError.membersDiffer(
+          folder: member.folder.path, missing: missing.sorted(by: precedesByCodePoint))
       }
     }
     try createFolder(outputFolder)
     try description.write(to: outputFolder.appendingPathComponent("dataset.json"))
-    let identifiers = all.sorted(by: precedesByCodePoint).map { String($0.dropLast(4)) }
-    let outcomes = inParallel(identifiers, threads: threads, done: caseDone) { try merge($0) }
+    let identifiers = all.sorted(by: precedesByCodePoint).map { String($0.dropLast(4)) }.filter {
+      overwrites || !FileManager.default.fileExists(atPath: segmentationFile($0).path)
+    }
+    let outcomes = inParallel(identifiers, threads: threads, done: caseDone) { identifier in
+      try merge(members.compactMap { $0.files[identifier + ".npz"] }, identifier)
+    }
     return zip(identifiers, outcomes).compactMap { identifier, outcome in
       if case .failure(let error) = outcome { CaseFailure(identifier: identifier, reason: "\(error)") } else { nil }
     }
   }
 
-  private func merge(_ identifier: String) throws {
-    let files = inputFolders.map { $0.appendingPathComponent(identifier + ".npz").path }
-    let propertiesFile = inputFolders[0].appendingPathComponent(identifier + ".pkl").path
+  private func segmentationFile(_ identifier: String) -> URL {
+    outputFolder.appendingPathComponent(identifier + description.fileEnding)
+  }
+
+  private struct Member {
+    let folder: URL
+    /// By name.
+    let files: [String: URL]
+  }
+
+  private func members() throws -> [Member] {
+    func files(_ folder: URL) throws -> [String: URL] {
+      let names = try fileNames(in: folder, ending: ".npz")
+      return Dictionary(uniqueKeysWithValues: names.map { ($0, folder.appendingPathComponent($0)) })
+    }
+    switch source {
+    case .predictions(let folders):
+      let members = try folders.map { Member(folder: $0, files: try files($0)) }
+      guard members.contains(where: { !$0.files.isEmpty }) else {
+        throw EvaluationError.noFiles(folder: folders[0].path, ending: ".npz")
+      }
+      return members
+    case .crossValidations(let models, let folds):
+      return try models.map { model in
+        Member(
+          folder: model,
+          files: try folds.reduce(into: [:]) { all, fold in
+            let folder = try CrossValidationResults.validationFolder(model, fold)
+            let found = try files(folder)
+            guard !found.isEmpty else { throw EvaluationError.noProbabilities(folder: folder.path) }
+            try all.merge(found) { throw EvaluationError.caseInTwoFolds(file: $0.path, other: $1.path) }
+          })
+      }
+    }
+  }
+
+  private func merge(_ urls: [URL], _ identifier: String) throws {
+    let files = urls.map(\.path)
+    let propertiesFile = String(files[0].dropLast(4)) + ".pkl"
     guard FileManager.default.fileExists(atPath: propertiesFile) else {
       throw EvaluationError.fileMissing(
         file: propertiesFile, advice: "It lies beside the .npz file; predict again with --save_probabilities")
@@ -97,7 +162,7 @@ public struct Ensemble: Sendable {
       try average(readers, voxelCount: classifier.voxelCount) { classifier.add($0, at: $1) }
     }
     try readerWriter.writeSegmentation(
-      classifier.segmentation, to: URL(fileURLWithPath: output.path + description.fileEnding), properties: properties)
+      classifier.segmentation, to: segmentationFile(identifier), properties: properties)
   }
 
   /// The mean of one class after the other in pieces, added in the order of the members and divided in float32.

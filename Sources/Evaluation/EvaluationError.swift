@@ -17,6 +17,12 @@ public enum EvaluationError: Error, Hashable, Sendable, CustomStringConvertible 
   case wrongArray(file: String, expected: String, found: String)
   case fileMissing(file: String, advice: String)
   case cannotChange(path: String, problem: String)
+  case foldMissing(folder: String)
+  case noProbabilities(folder: String)
+  case caseInTwoFolds(file: String, other: String)
+  /// A folder that results would be mixed into.
+  case folderNotEmpty(String)
+  case noModels(dataset: String)
 
   public var description: String {
     switch self {
@@ -49,6 +55,15 @@ public enum EvaluationError: Error, Hashable, Sendable, CustomStringConvertible 
     case .wrongArray(let file, let expected, let found): "\(file): expected \(expected), found \(found)"
     case .fileMissing(let file, let advice): "\(file): there is no such file. \(advice)"
     case .cannotChange(let path, let problem): "\(path): \(problem); check permissions and free space"
+    case .foldMissing(let folder):
+      "\(folder): this fold has not been validated; train it to its end, or leave it out (-f)"
+    case .noProbabilities(let folder):
+      "\(folder): there are no probabilities (.npz); validate again with nnUNetv2_train ... --val --npz"
+    case .caseInTwoFolds(let file, let other):
+      "\(file) and \(other) are predictions of the same case; every case belongs into one fold's validation"
+    case .folderNotEmpty(let folder): "\(folder): the output folder is not empty; name another, or empty it yourself"
+    case .noModels(let dataset):
+      "\(dataset): none of the configurations is in its plans; name others with -c, or other plans with -p"
     }
   }
 }

@@ -87,6 +87,19 @@ final class Canvas {
     cairo_restore(context)
   }
 
+  /// Sets every pixel to `0xRRGGBB`.
+  func fill(_ color: (_ x: Int, _ y: Int) -> UInt32) {
+    cairo_surface_flush(surface)
+    guard let data = cairo_image_surface_get_data(surface) else { return }
+    let stride = Int(cairo_image_surface_get_stride(surface))
+    for y in 0..<Int(height) {
+      for x in 0..<Int(width) {
+        UnsafeMutableRawPointer(data).storeBytes(of: color(x, y), toByteOffset: y * stride + 4 * x, as: UInt32.self)
+      }
+    }
+    cairo_surface_mark_dirty(surface)
+  }
+
   /// Writes a PNG file in one piece: a reader sees the old picture or the new one.
   func write(to file: URL) throws {
     let temporary = file.deletingLastPathComponent().appendingPathComponent(".\(file.lastPathComponent).writing")

@@ -4,16 +4,18 @@ import TensorTestSupport
 import Testing
 
 @Suite struct CommandLineTests {
-  /// Every option that nnU-Net's own help names is in ours.
+  /// Every option that nnU-Net's own help names is in ours, under all its names.
   @Test func everyOptionOfNnUNetIsThere() throws {
     guard let folder = Golden.shared("reference/cli") else { return }
     #expect(CommandLineTool.commandNames.count >= 9)
     for name in CommandLineTool.commandNames {
       let reference = try String(contentsOf: folder.appendingPathComponent(name + ".txt"), encoding: .utf8)
       let help = try #require(CommandLineTool.help(of: name))
-      let options = reference.split(separator: "\n").compactMap { line -> String? in
-        guard let match = line.firstMatch(of: /^  (--?[A-Za-z_]+)/) else { return nil }
-        return String(match.1)
+      let options = reference.split(separator: "\n").flatMap { line -> [String] in
+        guard line.hasPrefix("  -") else { return [] }
+        // Names and aliases, each perhaps with its value, stand before two spaces.
+        let names = line.dropFirst(2).components(separatedBy: "  ")[0].components(separatedBy: ", ")
+        return names.compactMap { $0.split(separator: " ").first.map(String.init) }.filter { $0.hasPrefix("-") }
       }
       #expect(!options.isEmpty, "no options found in the reference's help of \(name)")
       for option in options {
@@ -44,7 +46,18 @@ import Testing
     ],
     ["nnUNetv2_plan_and_preprocess", "-d", "4", "-overwrite_target_spacing", "1", "0.5", "0.5", "--no_pp", "--clean"],
     ["nnUNetv2_evaluate_folder", "gt", "pred", "-djfile", "d.json", "-pfile", "p.json", "--chill", "-np", "2"],
-    ["nnUNetv2_evaluate_simple", "gt", "pred", "-l", "1", "2", "-il", "3"],
+    ["nnUNetv2_evaluate_simple", "gt", "pred", "-l", "1", "2", "-il", "-1"],
+    ["nnUNetv2_find_best_configuration", "4", "-c", "2d", "3d_fullres", "-f", "0", "1", "--disable_ensembling"],
+    ["nnUNetv2_accumulate_crossval_results", "4", "-c", "2d", "-f", "0", "1", "-o", "out"],
+    [
+      "nnUNetv2_export_model_to_zip", "-d", "4", "-o", "a.zip", "-c", "2d", "-f", "0", "all", "-chk", "a",
+      "--not_strict",
+    ],
+    ["nnUNetv2_install_pretrained_model_from_zip", "a.zip"],
+    [
+      "nnUNetv2_plot_overlay_pngs", "-d", "4", "-o", "out", "-channel_idx", "1", "--use_raw", "-overlay_intensity",
+      "0.3",
+    ],
     ["nnUNetv2_plan_and_preprocess", "-d", "Dataset004_Hippocampus", "-npfp", "2", "--overwrite", "--no_pbar"],
     ["nnUNetv2_preprocess", "-d", "4", "-plans_name", "Mine", "-c", "2d", "-np", "3", "--verbose"],
     ["nnUNetv2_convert_MSD_dataset", "-i", "Task05_Prostate", "-overwrite_id", "77", "-np", "2"],
@@ -79,6 +92,7 @@ import Testing
     (["nnUNetv2_plan_and_preprocess", "-d", "4", "-preprocessor_name", "Mine"], "-preprocessor_name Mine"),
     (["nnUNetv2_plan_experiment", "-d", "4", "-gpu_memory_target", "0"], "-gpu_memory_target 0"),
     (["nnUNetv2_extract_fingerprint", "-d", "4", "-np", "0"], "-np 0"),
+    (["nnUNetv2_ensemble", "-i", "a", "b", "-o", "c", "-np", "0"], "-np 0"),
     (["nnUNetv2_preprocess", "-d", "4", "-np", "0"], "-np takes"),
     (["nnUNetv2_convert_MSD_dataset"], "-i"),
     (["nnUNetv2_convert_MSD_dataset", "-i", "x", "-np", "0"], "-np 0"),

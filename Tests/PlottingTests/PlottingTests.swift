@@ -3,6 +3,22 @@ import Plotting
 import Testing
 
 @Suite struct PlottingTests {
+  /// What nnU-Net's `generate_overlay(image, labels, overlay_intensity=0.5)` and `select_slice_to_plot2` give.
+  @Test func overlaysAndSlicesAreNnUNets() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let overlay = LabelOverlay(
+      height: 2, width: 2, intensities: [-1, 1.5, 4, 0], labels: [0, 5, 3, 0], strength: 0.5)
+    #expect(overlay.pixels == [0, 0, 0, 175, 135, 106, 202, 213, 255, 35, 35, 35])
+    let file = folder.appendingPathComponent("overlay.png")
+    try overlay.write(to: file)
+    #expect(try pngSize(file) == (2, 2))
+    #expect(sliceWithMostForeground([1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 2, 0, 2, 2, 2], area: 4) == 1)
+    #expect(sliceWithMostForeground([1, 1, 1, 0, 1, 1, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0], area: 4) == 1)
+    #expect(sliceWithMostForeground([0, 0, -1, 0], area: 2) == 0)
+    let blank = LabelOverlay(height: 1, width: 2, intensities: [3, 3], labels: [0, 0], strength: 0.6)
+    #expect(blank.pixels == [0, 0, 0, 0, 0, 0])
+  }
+
   private let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
 
   init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
