@@ -3,7 +3,8 @@ import TensorCore
 /// Which values share memory, and when each piece of memory is in use.
 ///
 /// A relabelling shares the memory of its input. An output is written over an input where the operation allows it and
-/// liveness proves that nobody reads the input's memory afterwards.
+/// liveness proves that nobody reads the input's memory afterwards. Where the operation needs a lead, the buffer grows in
+/// front by that much.
 struct BufferAssignment {
   enum Home: Hashable {
     /// Memory that comes with the call.
@@ -24,20 +25,31 @@ struct BufferAssignment {
   }
 
   static let inPlaceName = "in-place"
+  /// Every value starts on a cache line and a vector register boundary.
+  static let alignment = 64
 
   private(set) var buffers: [Buffer] = []
   /// For each value its buffer; `nil` for values of nobody.
   private(set) var bufferOfValue: [Int?]
+  /// For each value where it begins in its buffer, in bytes.
+  private(set) var offsetOfValue: [Int]
+  /// For each node by how many bytes its output begins before the input it is written over.
+  private(set) var leads: [Int]
   /// For each node the buffer of its scratch memory, if it takes any.
   private(set) var bufferOfScratch: [Int?] = []
   /// How many outputs are written over inputs.
   private(set) var overwriteCount = 0
+  /// Buffers whose values begin at different places.
+  private var grownBuffers: Set<Int> = []
 
   /// - Parameters:
   ///   - allowsOverwriting: whether outputs may be written over inputs.
   ///   - scratchByteCounts: what each node takes besides its outputs.
-  init(_ graph: Graph, allowsOverwriting: Bool, scratchByteCounts: [Int]) {
+  ///   - refusingLeads: nodes whose outputs are not written over inputs if that needs a lead.
+  init(_ graph: Graph, allowsOverwriting: Bool, scratchByteCounts: [Int], refusingLeads: Set<Int>) {
     bufferOfValue = [Int?](repeating: nil, count: graph.values.count)
+    offsetOfValue = [Int](repeating: 0, count: graph.values.count)
+    leads = [Int](repeating: 0, count: graph.nodes.count)
     var lastUse = [Int](repeating: -1, count: graph.values.count)
     for (index, node) in graph.nodes.enumerated() {
       for value in node.inputs + node.outputs { lastUse[value] = index }
@@ -64,6 +76,7 @@ struct BufferAssignment {
     for (index, node) in graph.nodes.enumerated() {
       if node.operation.isRelabelling, let buffer = bufferOfValue[node.inputs[0]] {
         bufferOfValue[node.outputs[0]] = buffer
+        offsetOfValue[node.outputs[0]] = offsetOfValue[node.inputs[0]]
         buffers[buffer].last = max(buffers[buffer].last, index)
         continue
       }
@@ -72,19 +85,25 @@ struct BufferAssignment {
         if let buffer = bufferOfValue[input] { buffers[buffer].last = max(buffers[buffer].last, index) }
       }
       for (position, output) in node.outputs.enumerated() {
+        var lead = 0
         let target = node.inputs.indices.first { place in
           guard allowsOverwriting, let buffer = bufferOfValue[node.inputs[place]], !taken.contains(buffer),
-            lastUseOfBuffer[buffer] <= index
+            lastUseOfBuffer[buffer] <= index, let needed = self.lead(place, with: position, in: node, graph),
+            needed == 0 || !refusingLeads.contains(index)
           else { return false }
+          lead = needed
           switch buffers[buffer].home {
-          case .arena: break
-          case .input(let number): if inputOfUpdate[output] != number { return false }
+          // What the caller gets has nothing in front of it or behind.
+          case .arena: return lastUse[output] < end || (needed == 0 && !grownBuffers.contains(buffer))
+          case .input(let number): return inputOfUpdate[output] == number && needed == 0
           case .constant, .result: return false
           }
-          return mayOverwrite(place, with: position, in: node, graph)
         }
         if let target, let buffer = bufferOfValue[node.inputs[target]] {
+          moveUp(buffer, by: lead - offsetOfValue[node.inputs[target]])
           bufferOfValue[output] = buffer
+          offsetOfValue[output] = offsetOfValue[node.inputs[target]] - lead
+          leads[index] = max(leads[index], lead)
           taken.insert(buffer)
           overwriteCount += 1
           lastUseOfBuffer[buffer] = max(lastUse[output], index)
@@ -111,16 +130,28 @@ struct BufferAssignment {
     }
   }
 
-  /// Whether the node bears an output in the memory of an input, and of its other inputs that lie there.
-  private func mayOverwrite(_ place: Int, with position: Int, in node: Graph.Node, _ graph: Graph) -> Bool {
+  /// Makes room in front of the values of a buffer; none if `byteCount` is not positive.
+  private mutating func moveUp(_ buffer: Int, by byteCount: Int) {
+    guard byteCount > 0 else { return }
+    grownBuffers.insert(buffer)
+    for value in bufferOfValue.indices where bufferOfValue[value] == buffer { offsetOfValue[value] += byteCount }
+    buffers[buffer].byteCount += byteCount
+  }
+
+  /// By how much an output must begin before an input whose memory it takes: whole cache lines. `nil` if the node does not
+  /// bear it there, or another of its inputs lies there that does not.
+  private func lead(_ place: Int, with position: Int, in node: Graph.Node, _ graph: Graph) -> Int? {
     let (input, output) = (graph.values[node.inputs[place]], graph.values[node.outputs[position]])
-    guard input.shape == output.shape, input.elementType == output.elementType else { return false }
-    let buffer = bufferOfValue[node.inputs[place]]
-    return node.inputs.indices.allSatisfy { other in
-      bufferOfValue[node.inputs[other]] != buffer
-        || (graph.values[node.inputs[other]].shape == output.shape
-          && node.operation.mayOverwrite(input: other, with: position))
+    guard input.shape == output.shape, input.elementType == output.elementType else { return nil }
+    let shapes = node.inputs.map { graph.values[$0].shape }
+    guard let lead = node.operation.overwritingLead(input: place, with: position, of: shapes) else { return nil }
+    let (buffer, offset) = (bufferOfValue[node.inputs[place]], offsetOfValue[node.inputs[place]])
+    let isBorne = node.inputs.indices.allSatisfy { other in
+      guard bufferOfValue[node.inputs[other]] == buffer, other != place else { return true }
+      guard shapes[other] == output.shape, offsetOfValue[node.inputs[other]] == offset else { return false }
+      return node.operation.overwritingLead(input: other, with: position, of: shapes).map { $0 <= lead } ?? false
     }
+    return isBorne ? lead.roundedUp(toMultipleOf: Self.alignment) : nil
   }
 
   private mutating func place(_ value: Int, _ buffer: Buffer) {
@@ -152,9 +183,34 @@ struct BufferAssignment {
   }
 }
 
+extension BufferAssignment {
+  /// Nodes that better write beside an input than over it: a lead makes the buffer larger as long as it lives, which pays
+  /// only where the peak would be.
+  static func leadsToRefuse(_ graph: Graph, scratchByteCounts: [Int]) -> Set<Int> {
+    func assignment(_ refused: Set<Int>) -> BufferAssignment {
+      BufferAssignment(graph, allowsOverwriting: true, scratchByteCounts: scratchByteCounts, refusingLeads: refused)
+    }
+    var refused: Set<Int> = []
+    var current = assignment(refused)
+    while true {
+      // The refusal that leaves the lowest peak, if it is no higher than now.
+      var best: (node: Int, assignment: BufferAssignment)?
+      for node in graph.nodes.indices where current.leads[node] > 0 {
+        let other = assignment(refused.union([node]))
+        if other.peakByteCount < best?.assignment.peakByteCount ?? current.peakByteCount + 1 { best = (node, other) }
+      }
+      guard let best else { return refused }
+      refused.insert(best.node)
+      current = best.assignment
+    }
+  }
+}
+
 extension Graph {
   /// The most bytes in planned and result memory at once.
   func peakByteCount(in context: EvaluationContext) -> Int {
-    BufferAssignment(self, allowsOverwriting: true, scratchByteCounts: scratchByteCounts(in: context)).peakByteCount
+    BufferAssignment(
+      self, allowsOverwriting: true, scratchByteCounts: scratchByteCounts(in: context), refusingLeads: []
+    ).peakByteCount
   }
 }

@@ -224,7 +224,8 @@ private struct Compilation<Note: Sendable> {
       }
     }
     var passContext = PassContext(
-      memoryBudget: function.compilerOptions.memoryBudget, evaluation: function.evaluationContext)
+      memoryBudget: function.compilerOptions.memoryBudget, slabPositions: function.compilerOptions.slabPositions,
+      evaluation: function.evaluationContext)
     let (traced, note) = try function.trace(most)
     let options = function.compilerOptions
     if options.printsGraphs { printError("graph of \(function.functionName) as traced:\n\(traced.text())") }

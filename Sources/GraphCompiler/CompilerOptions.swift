@@ -20,6 +20,8 @@ public struct CompilerOptions: Sendable, Hashable {
   public var disabledPasses: Set<String> = []
   /// `nnUNet_compile_memory`: bytes that activations should stay within, by computing cheap values again.
   public var memoryBudget: Int?
+  /// The most positions of a slab, where convolutions are cut into slabs.
+  package var slabPositions = SlabConvolution.standardSlabPositions
   /// Checks the graph after every pass rather than once at the end.
   public var verifiesEveryPass: Bool
 

@@ -12,6 +12,8 @@ package protocol GraphPass: Sendable {
 package struct PassContext: Sendable {
   /// Bytes that activations should stay within, if there is a wish.
   var memoryBudget: Int?
+  /// The most positions of a slab, where convolutions are cut into slabs.
+  var slabPositions: Int
   /// With what the graph will run.
   var evaluation: EvaluationContext
   /// Choices that depend on sizes are made once, at the largest shapes, and repeated for the others: they all share one
@@ -36,7 +38,8 @@ package struct Pipeline: Sendable {
 
   package static let standardPasses: [any GraphPass] = [
     Simplification(), ConstantFolding(), CommonSubexpressions(), DeadCode(), ConcatenationRemoval(),
-    StatisticsInEpilogue(), NormalizedLoads(), MultiplyAccumulate(), Recomputation(), Scheduling(),
+    StatisticsInEpilogue(), NormalizedLoads(), MultiplyAccumulate(), ConvolutionSlabs(), Recomputation(),
+    Scheduling(),
   ]
 
   /// Every name that can be switched off. `in-place` is a part of the memory plan.

@@ -24,15 +24,20 @@ struct MemoryPlan: Sendable {
   private let sharing: [Int?]
   /// Bytes each value may take.
   private let capacities: [Int]
+  /// For each node by how much its output is ahead of the input it is written over.
+  private let leads: [Int]
+  private let refusedLeads: Set<Int>
 
-  /// Every value starts on a cache line and a vector register boundary.
-  private static let alignment = 64
+  private static let alignment = BufferAssignment.alignment
 
   init(_ graph: Graph, allowsOverwriting: Bool, context: EvaluationContext) {
+    let scratchByteCounts = graph.scratchByteCounts(in: context)
+    refusedLeads = BufferAssignment.leadsToRefuse(graph, scratchByteCounts: scratchByteCounts)
     let assignment = BufferAssignment(
-      graph, allowsOverwriting: allowsOverwriting, scratchByteCounts: graph.scratchByteCounts(in: context))
+      graph, allowsOverwriting: allowsOverwriting, scratchByteCounts: scratchByteCounts, refusingLeads: refusedLeads)
     overwriteCount = assignment.overwriteCount
     sharing = assignment.bufferOfValue
+    leads = assignment.leads
     capacities = graph.values.map(\.byteCount)
     let offsets = Self.offsets(assignment.buffers)
     var resultOfBuffer: [Int: Int] = [:]
@@ -48,7 +53,7 @@ struct MemoryPlan: Sendable {
       switch assignment.buffers[buffer].home {
       case .input(let number): places.append(.input(number))
       case .constant: places.append(.constant(value))
-      case .arena: places.append(.arena(offset: offsets[buffer]))
+      case .arena: places.append(.arena(offset: offsets[buffer] + assignment.offsetOfValue[value]))
       case .result:
         let number = resultOfBuffer[buffer] ?? resultCount
         if number == resultCount {
@@ -72,9 +77,11 @@ struct MemoryPlan: Sendable {
   /// Whether a graph of the same structure at other shapes can use this plan.
   func fits(_ graph: Graph, allowsOverwriting: Bool, context: EvaluationContext) -> Bool {
     let needed = graph.scratchByteCounts(in: context)
-    let assignment = BufferAssignment(graph, allowsOverwriting: allowsOverwriting, scratchByteCounts: needed)
+    let assignment = BufferAssignment(
+      graph, allowsOverwriting: allowsOverwriting, scratchByteCounts: needed, refusingLeads: refusedLeads)
     return zip(graph.values, capacities).allSatisfy { $0.byteCount <= $1 }
       && zip(needed, scratch).allSatisfy { $0 <= $1?.count ?? 0 } && assignment.bufferOfValue == sharing
+      && zip(assignment.leads, leads).allSatisfy { $0 <= $1 }
   }
 
   /// The most bytes that a run takes besides its inputs.

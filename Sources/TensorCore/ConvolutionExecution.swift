@@ -22,6 +22,12 @@ extension ck_convolution_output {
   }
 }
 
+/// The records of moments that one run of a plan fills.
+struct MomentRecords: @unchecked Sendable {
+  var plan: ck_convolution_plan
+  var values: UnsafeMutablePointer<Float>
+}
+
 extension EvaluationContext {
   /// Runs a forward or input-gradient plan: packs the weights, then fills the destinations, and the statistics
   /// `[3, N, C]` of the result where they are wanted.
@@ -29,38 +35,58 @@ extension EvaluationContext {
     _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input, weight: TensorView,
     bias: TensorView?, destinations: [MutableTensorView], statistics: MutableTensorView? = nil
   ) {
-    let bias = bias?.floats
-    let records = statistics == nil ? 0 : Int(plan.statistics_records)
-    withScratch(byteCount: records * plan.statistics_floats * MemoryLayout<Float>.stride) { moments in
-      let moments = moments.assumingMemoryBound(to: Float.self)
-      for record in 0..<records { moments[record * plan.statistics_floats] = 0 }
-      let output = ck_convolution_output(destinations, statistics: records > 0 ? moments : nil)
+    withMomentRecords([plan], isWanted: statistics != nil) { records in
+      let output = ck_convolution_output(destinations, statistics: records.first?.values)
       withPackedWeight(kernels, plan, weight) { packed in
-        pool.run(tasks: Int(plan.tasks)) { task in
-          withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
-            withUnsafePointer(to: plan) { plan in
-              withUnsafePointer(to: input) { input in
-                withUnsafePointer(to: output) { output in
-                  kernels.run(
-                    plan, input, packed, bias, output, scratch.assumingMemoryBound(to: Float.self), Int32(task))
-                }
-              }
-            }
-          }
-        }
+        runTasks(kernels, plan, input: input, packed: packed, bias: bias?.floats, output: output)
       }
       guard let statistics else { return }
-      if records > 0 {
-        joinMoments(kernels, plan, moments, into: statistics)
-      } else {
+      if records.isEmpty {
         normalizationStatistics(
           destinations[0].floats, NormalizationLayout(destinations[0].shape), into: statistics.floats, in: self)
+      } else {
+        joinMoments(kernels, into: statistics) { instance in records.map { ($0, instance) } }
       }
     }
   }
 
+  /// Runs all tasks of a forward or input-gradient plan.
+  func runTasks(
+    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input,
+    packed: UnsafePointer<Float>, bias: UnsafePointer<Float>?, output: ck_convolution_output
+  ) {
+    pool.run(tasks: Int(plan.tasks)) { task in
+      withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
+        withUnsafePointer(to: plan) { plan in
+          withUnsafePointer(to: input) { input in
+            withUnsafePointer(to: output) { output in
+              kernels.run(plan, input, packed, bias, output, scratch.assumingMemoryBound(to: Float.self), Int32(task))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Empty records of moments for each plan; none where they are not wanted or the plans can't fill any.
+  func withMomentRecords(
+    _ plans: [ck_convolution_plan], isWanted: Bool, _ body: ([MomentRecords]) -> Void
+  ) {
+    let counts = plans.map { isWanted ? Int($0.statistics_records) * $0.statistics_floats : 0 }
+    withScratch(byteCount: counts.reduce(0, +) * MemoryLayout<Float>.stride) { memory in
+      var next = memory.assumingMemoryBound(to: Float.self)
+      var records: [MomentRecords] = []
+      for (plan, count) in zip(plans, counts) where count > 0 {
+        for record in 0..<Int(plan.statistics_records) { next[record * plan.statistics_floats] = 0 }
+        records.append(MomentRecords(plan: plan, values: next))
+        next += count
+      }
+      body(records)
+    }
+  }
+
   /// The weight in the form the kernels read: kept with a weight that does not change, else in scratch memory.
-  private func withPackedWeight(
+  func withPackedWeight(
     _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, _ weight: TensorView,
     _ body: (UnsafePointer<Float>) -> Void
   ) {
@@ -84,26 +110,36 @@ extension EvaluationContext {
     }
   }
 
-  /// Joins the records of moments that the tasks of a plan left, in their order.
-  private func joinMoments(
-    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, _ moments: UnsafePointer<Float>,
-    into statistics: MutableTensorView
+  /// Joins the records of moments that the tasks of plans left, in their order.
+  ///
+  /// - Parameter parts: the records that an instance of the result has a share in, and its number in their plan.
+  func joinMoments(
+    _ kernels: ck_convolution_kernels, into statistics: MutableTensorView,
+    _ parts: (_ instance: Int) -> [(records: MomentRecords, instance: Int)]
   ) {
     let (instances, channels) = (statistics.shape[1], statistics.shape[2])
-    let padded = (plan.statistics_floats - 16) / 3
     let result = statistics.floats
     pool.run(tasks: instances) { instance in
-      var (first, last): (Int32, Int32) = (0, 0)
-      withUnsafePointer(to: plan) { kernels.statistics_range($0, Int32(instance), &first, &last) }
+      let pieces = parts(instance).map { part -> (values: UnsafePointer<Float>, count: Int, stride: Int) in
+        var (first, last): (Int32, Int32) = (0, 0)
+        withUnsafePointer(to: part.records.plan) {
+          kernels.statistics_range($0, Int32(part.instance), &first, &last)
+        }
+        let stride = part.records.plan.statistics_floats
+        return (UnsafePointer(part.records.values) + Int(first) * stride, Int(last - first), stride)
+      }
       for channel in 0..<channels {
         var joined = JoinedMoments()
-        for record in Int(first)..<Int(last) {
-          let own = moments + record * plan.statistics_floats
-          guard own[0] > 0 else { continue }
-          let values = own + 16 + channel
-          joined.join(
-            count: Double(own[0]), shift: Double(values[0]), sum: Double(values[padded]),
-            squares: Double(values[2 * padded]))
+        for piece in pieces {
+          let padded = (piece.stride - 16) / 3
+          for record in 0..<piece.count {
+            let own = piece.values + record * piece.stride
+            guard own[0] > 0 else { continue }
+            let values = own + 16 + channel
+            joined.join(
+              count: Double(own[0]), shift: Double(values[0]), sum: Double(values[padded]),
+              squares: Double(values[2 * padded]))
+          }
         }
         joined.store(at: instance * channels + channel, of: instances * channels, into: result)
       }

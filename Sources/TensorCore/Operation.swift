@@ -31,6 +31,11 @@ public protocol Operation: Hashable, Sendable {
   /// true only where evaluation reads each element of that input for the last time before it writes that place.
   func mayOverwrite(input: Int, with output: Int) -> Bool
 
+  /// By how many bytes an output that is written over an input must begin before it, at least; `nil` where it may not be
+  /// written over it. An operation that works its way through memory from the front may need such a lead, so that it
+  /// overwrites only what it has read. Never less for larger shapes.
+  func overwritingLead(input: Int, with output: Int, of inputs: [Shape]) -> Int?
+
   /// The bytes of scratch memory that evaluation takes at once, as `ScratchMemory` counts them.
   func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int
 }
@@ -45,6 +50,9 @@ extension Operation {
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32] }
   public var isRelabelling: Bool { false }
   public func mayOverwrite(input: Int, with output: Int) -> Bool { false }
+  public func overwritingLead(input: Int, with output: Int, of inputs: [Shape]) -> Int? {
+    mayOverwrite(input: input, with: output) ? 0 : nil
+  }
   /// Enough for partial sums of chunks, all that most operations need.
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
     inputs.reduce(1 << 14) { $0 + $1.count / 4 }

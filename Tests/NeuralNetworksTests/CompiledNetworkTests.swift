@@ -14,18 +14,20 @@ import Testing
     return options
   }()
 
-  @Test(arguments: GoldenNetwork.names)
-  func evaluationOfGoldenNetworks(_ name: String) throws {
+  /// Also with slabs that cut these small networks as the usual ones cut large networks.
+  @Test(arguments: GoldenNetwork.names, [SlabConvolution.standardSlabPositions, 64])
+  func evaluationOfGoldenNetworks(_ name: String, _ slabPositions: Int) throws {
     guard let golden = try GoldenNetwork(name) else {
       print("no golden networks beside the project: nothing is compared")
       return
     }
     let parameters = try golden.parameters()
     let x = try golden.data.activations("x")
+    var options = Self.options
+    options.slabPositions = slabPositions
     let compiled = CompiledForward(
       golden.network, .allHeads, batch: VariableRange(1...4),
-      extents: golden.network.extentRanges(upTo: x.shape.spatial),
-      options: Self.options)
+      extents: golden.network.extentRanges(upTo: x.shape.spatial), options: options)
     var context = ForwardContext.evaluation(parameters)
     let expected = golden.network(x, &context, deepSupervision: true)
     for _ in 0..<2 {
@@ -36,6 +38,9 @@ import Testing
       }
     }
     #expect(compiled.reports.count == 1, "\(name) was not compiled")
+    if slabPositions == 64 {
+      #expect(compiled.graphs.first?.final.nodes.contains { $0.operation is SlabConvolution } == true, "\(name)")
+    }
   }
 
   fileprivate struct Run {

@@ -186,6 +186,22 @@ extension RangeRuleCase {
     RangeRuleCase("FusedTransposedConvolution", ["n y x c", "3 n c", "c o 2 2", "o"]) {
       FusedTransposedConvolution(TransposedConvolution(stride: [2, 2]), source: normalized).apply($0)
     },
+    RangeRuleCase(
+      "SlabConvolution", ["n y/2 x/2 c", "3 n c", "c 2 2 2", "2", "n y x 3", "3 n 3", "o 5 3 3", "o"],
+      multiples: ["y": 2, "x": 2]
+    ) {
+      SlabConvolution(
+        FusedConvolution(preserving, sources: [.plain, normalized], hasBias: true, givesStatistics: true),
+        upsampling: FusedTransposedConvolution(TransposedConvolution(stride: [2, 2]), source: normalized),
+        upsamplingHasBias: true, slabPositions: 20
+      ).apply($0)
+    },
+    RangeRuleCase("SlabConvolution of one source", ["n y x c", "o c 3 3"]) {
+      SlabConvolution(
+        FusedConvolution(preserving, sources: [.plain], hasBias: false, givesStatistics: false), upsampling: nil,
+        upsamplingHasBias: false, slabPositions: 20
+      ).apply($0)
+    },
   ]
 
   private static let windows = [

@@ -79,7 +79,7 @@ extension OperationCase {
   ]
 
   static let fused: [OperationCase] =
-    fusedSettings.flatMap { setting, first in fusedConvolutions(setting, first) } + transposed + terms
+    fusedSettings.flatMap { setting, first in fusedConvolutions(setting, first) } + transposed + slabs + terms
 
   private static func fusedConvolutions(_ setting: Setting, _ first: Int) -> [OperationCase] {
     let (input, weight, output, geometry) = (setting.input, setting.weight, setting.output, setting.geometry)
@@ -160,6 +160,55 @@ extension OperationCase {
         setting.forEachProduct { result[$1] += source[$0] * arguments[2][$2] }
         return [result]
       }
+    ]
+  }()
+
+  /// Slabs of 4 planes: of an upsampled and a second source, and of one source alone.
+  private static let slabs: [OperationCase] = {
+    let up = Setting(
+      input: [2, 10, 4, 3], weight: [4, 3, 2, 2], geometry: ConvolutionGeometry(stride: [2, 2], padding: [0, 0]))
+    let setting = Setting(
+      input: [2, 10, 4, 8], weight: [5, 8, 3, 3], geometry: ConvolutionGeometry(preserving: [3, 3]))
+    let normalized = ConvolutionSource.normalized(negativeSlope: slope)
+    let weights: @Sendable () -> [Tensor] = {
+      [TestInput.uniform(setting.weight, seed: 2), TestInput.uniform([setting.weight[0]], seed: 3)]
+    }
+    @Sendable func convolved(
+      _ source: ReferenceArray, _ weight: ReferenceArray, _ bias: ReferenceArray
+    ) -> [ReferenceArray] {
+      var result = ReferenceArray(shape: setting.output) { bias.elements[$0[$0.count - 1]] }
+      setting.forEachProduct { result[$0] += source[$1] * weight[$2] }
+      return [result, statistics(result)]
+    }
+    return [
+      OperationCase(
+        SlabConvolution(
+          FusedConvolution(setting.geometry, sources: [.plain, normalized], hasBias: true, givesStatistics: true),
+          upsampling: FusedTransposedConvolution(TransposedConvolution(stride: [2, 2]), source: normalized),
+          upsamplingHasBias: true, slabPositions: 16),
+        "upsampled and normalized",
+        inputs: {
+          normalizedInputs(up.output, seed: 8) + [
+            TestInput.uniform(up.weight, seed: 4), TestInput.uniform([3], seed: 5),
+          ]
+            + normalizedInputs([2, 10, 4, 5], seed: 5) + weights()
+        }, differentiable: Set(0...7), tolerance: 4e-6
+      ) { arguments in
+        let coarse = applied(Array(arguments[0...1]), slope: Double(slope))
+        var upsampled = ReferenceArray(shape: up.input) { arguments[3].elements[$0[$0.count - 1]] }
+        up.forEachProduct { upsampled[$1] += coarse[$0] * arguments[2][$2] }
+        let source = joined([upsampled, applied(Array(arguments[4...5]), slope: Double(slope))])
+        return convolved(source, arguments[6], arguments[7])
+      },
+      OperationCase(
+        SlabConvolution(
+          FusedConvolution(setting.geometry, sources: [normalized], hasBias: true, givesStatistics: true),
+          upsampling: nil, upsamplingHasBias: false, slabPositions: 16),
+        "normalized", inputs: { normalizedInputs(setting.input, seed: 5) + weights() },
+        differentiable: Set(0...3), tolerance: 4e-6
+      ) { arguments in
+        convolved(applied(Array(arguments[0...1]), slope: Double(slope)), arguments[2], arguments[3])
+      },
     ]
   }()
 

@@ -33,6 +33,8 @@ public struct NormalizedActivation: Operation {
 
   public func mayOverwrite(input: Int, with output: Int) -> Bool { input == 0 }
 
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int { 0 }
+
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [0, 1]) }
 
   public func gradients(_ context: GradientContext) -> [Tensor?] {
