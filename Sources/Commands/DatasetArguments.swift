@@ -3,10 +3,20 @@ import Datasets
 import Foundation
 import Planning
 
-/// Which data sets a planning command works on, and how it shows progress.
-struct DatasetArguments: ParsableArguments {
+/// Which data sets a planning command works on.
+struct DatasetSelection: ParsableArguments {
   @Option(name: .customShort("d"), parsing: .upToNextOption, help: "IDs of the data sets. Example: 2 4 5")
   var datasets: [String]
+
+  /// The data sets by name, each once.
+  func queue(_ folders: DatasetFolders) throws -> DatasetQueue {
+    DatasetQueue(try datasets.map { try folders.datasetName($0) }.uniqued())
+  }
+}
+
+/// Which data sets a planning command works on, and how it shows progress.
+struct DatasetArguments: ParsableArguments {
+  @OptionGroup var selection: DatasetSelection
 
   @Flag(name: .customLong("verbose"), help: "Print fingerprints, settings, and shapes and seconds of every case.")
   var isVerbose = false
@@ -14,10 +24,7 @@ struct DatasetArguments: ParsableArguments {
   @Flag(name: .customLong("no_pbar"), help: "No progress bar.")
   var disablesProgressBar = false
 
-  /// The data sets by name, each once.
-  func queue(_ folders: DatasetFolders) throws -> DatasetQueue {
-    DatasetQueue(try datasets.map { try folders.datasetName($0) }.uniqued())
-  }
+  func queue(_ folders: DatasetFolders) throws -> DatasetQueue { try selection.queue(folders) }
 }
 
 /// How the fingerprint is extracted.

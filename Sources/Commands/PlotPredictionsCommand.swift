@@ -59,11 +59,8 @@ struct PlotPredictionsCommand: ParsableCommand {
           + "differ in shape")
     }
     let area = image.shape[2] * image.shape[3]
-    let slices = (0..<image.shape[1]).map { $0 * area..<($0 + 1) * area }
-    let fullest = slices.max { a, b in
-      reference.elements[a].count { $0 > 0 } < reference.elements[b].count { $0 > 0 }
-    }
-    let slice = fullest ?? 0..<0
+    let index = sliceWithMostForeground(reference.elements, area: area)
+    let slice = index * area..<(index + 1) * area
     let intensities = Array(image.elements[slice])
     func panel(_ title: String, _ labels: [Int16]) -> OverlayPicture.Panel {
       .init(title: title, height: image.shape[2], width: image.shape[3], intensities: intensities, labels: labels)

@@ -80,6 +80,7 @@ struct TrainCommand: ParsableCommand {
     let trainer = try Trainer(run, seed: seed)
     trainer.isCheckpointingDisabled = disablesCheckpointing
     if validatesOnly {
+      if pretrainedWeights != nil { print("INFO: with --val nothing is trained, so -pretrained_weights has no effect") }
       try trainer.loadForValidation(best: validatesBest)
     } else {
       if continues { try trainer.resume() }
