@@ -48,6 +48,31 @@ import Testing
     var state: SGD.State
     var generator = RandomGenerator(seed: 4)
     var losses: [Float] = []
+
+    /// An eager step.
+    mutating func step(_ network: UNet, _ loss: DeepSupervisionLoss, _ input: Tensor, _ targets: [Tensor]) {
+      let result = network.lossAndGradients(
+        of: loss, input: input, targets: targets, parameters: parameters, generator: &generator)
+      SGD().step(
+        &parameters, gradients: result.gradients, state: &state, learningRate: 0.001,
+        gradientFactor: clippingFactor(norm: globalNorm(of: result.gradients), maximum: 12))
+      parameters.apply(result.bufferUpdates)
+      losses.append(result.loss)
+    }
+
+    /// How far the parameters are apart: all together, relative to their norm, and the worst element.
+    func difference(from other: Run) -> (relative: Double, worst: Float) {
+      var (difference, size, worst) = (0.0, 0.0, Float(0))
+      for (mine, other) in zip(parameters.namedParameters, other.parameters.namedParameters) {
+        for (a, b) in zip(mine.value.elements(), other.value.elements()) {
+          difference += Double(a - b) * Double(a - b)
+          size += Double(b) * Double(b)
+          // NaN counts as infinitely far.
+          worst = max(worst, a == b ? 0 : abs(a - b).isNaN ? .infinity : abs(a - b))
+        }
+      }
+      return ((difference / size).squareRoot(), worst)
+    }
   }
 
   /// Passes that compute something in another way, with other roundings.
@@ -56,7 +81,10 @@ import Testing
   ]
 
   /// Twenty steps: parameters, momenta and losses stay together, dropout draws the same. Without the passes that round
-  /// otherwise, to the bit.
+  /// otherwise, to the bit. With them, statistics that a convolution takes while it writes are added in another order,
+  /// and the last bit of some of them differs. Twenty steps with momentum 0.99 make of that what they make of any
+  /// other last bit: single elements drift no further apart than those of two eager runs, one of them with its input
+  /// scaled by `1 + 2^-23`.
   @Test(arguments: ["plain2d", "plain3d_batchnorm", "plain3d_dropout", "resenc3d"], [true, false])
   func twentyTrainingSteps(_ name: String, _ isExact: Bool) throws {
     guard let golden = try GoldenNetwork(name) else {
@@ -77,17 +105,13 @@ import Testing
     var eager = Run(
       parameters: try golden.parameters(), state: SGD.State(parameterCount: network.layout.trainable.count))
     var compiled = eager
+    var rounded = eager
     let step = CompiledTrainingStep(
       network, loss: loss, optimizer: SGD(), maximumNorm: 12, batch: VariableRange(x.shape[0]...x.shape[0]),
       extents: x.shape.spatial.map { VariableRange($0...$0) }, targetChannels: nil, options: options)
     for _ in 0..<20 {
-      let result = network.lossAndGradients(
-        of: loss, input: x, targets: targets, parameters: eager.parameters, generator: &eager.generator)
-      SGD().step(
-        &eager.parameters, gradients: result.gradients, state: &eager.state, learningRate: 0.001,
-        gradientFactor: clippingFactor(norm: globalNorm(of: result.gradients), maximum: 12))
-      eager.parameters.apply(result.bufferUpdates)
-      eager.losses.append(result.loss)
+      eager.step(network, loss, x, targets)
+      if !isExact { rounded.step(network, loss, x * Float(1).nextUp, targets) }
       let other = step(
         input: x, targets: targets, parameters: &compiled.parameters, state: &compiled.state, learningRate: 0.001,
         generator: &compiled.generator)
@@ -96,17 +120,15 @@ import Testing
     #expect(step.reports.count == 1, "\(name) was not compiled")
     #expect(compiled.generator == eager.generator)
     #expect(zip(compiled.losses, eager.losses).allSatisfy { abs($0 - $1) <= 1e-4 * abs($1) })
-    var (difference, size) = (0.0, 0.0)
-    for (mine, other) in zip(compiled.parameters.namedParameters, eager.parameters.namedParameters) {
-      if isExact { #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)") }
-      // Single elements may drift further than the whole: a small network with momentum 0.99 amplifies roundings.
-      expectClose(mine.value, other.value, absolute: 5e-5, "\(name) \(mine.name)")
-      for (a, b) in zip(mine.value.elements(), other.value.elements()) {
-        difference += Double(a - b) * Double(a - b)
-        size += Double(b) * Double(b)
-      }
+    for (mine, other) in zip(compiled.parameters.namedParameters, eager.parameters.namedParameters) where isExact {
+      #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)")
     }
-    #expect((difference / size).squareRoot() < 1e-5, "\(name): \((difference / size).squareRoot())")
+    let difference = compiled.difference(from: eager)
+    #expect(difference.relative < 1e-5, "\(name): \(difference)")
+    if !isExact {
+      let unavoidable = rounded.difference(from: eager)
+      #expect(difference.worst <= 3 * unavoidable.worst && unavoidable.worst < 2e-5, "\(difference) \(unavoidable)")
+    }
     for (mine, other) in zip(compiled.parameters.namedValues, eager.parameters.namedValues)
     where mine.value.elementType == .uint64 {
       #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)")
