@@ -128,7 +128,7 @@ let package = Package(
     tests("TensorCore"),
     tests("Autograd"),
     tests("GraphCompiler", ["Autograd", "TensorCore", logging]),
-    tests("NeuralNetworks", ["Datasets", "GraphCompiler", "HDF5Files"], exclude: ["PrintedGraphs"]),
+    tests("NeuralNetworks", ["Datasets", "GraphCompiler", "HDF5Files", logging], exclude: ["PrintedGraphs"]),
     tests("Archives", ["HDF5Files"]),
     tests("HDF5Files"),
     tests("ModelFormats", ["Archives", "HDF5Files"]),

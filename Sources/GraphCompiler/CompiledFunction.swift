@@ -243,6 +243,12 @@ private struct Compilation<Note: Sendable> {
       let ranges = RangeInference.ranges(
         final, smallest, inputs: function.declarations.ranges(variables), isBounded: isBounded)
       for value in final.values.indices { final.values[value].range = ranges[value] }
+      if isBounded {
+        let facts = FactInference.facts(
+          final, smallest, declarations: function.declarations,
+          variables: variables.filter { binding[$0.key] != nil })
+        for value in final.values.indices { final.values[value].facts = facts[value] }
+      }
     }
     try final.verify(after: "range inference")
     let plan = MemoryPlan(
@@ -251,8 +257,13 @@ private struct Compilation<Note: Sendable> {
     let report = CompileReport(
       function: function.functionName, tracedOperations: traced.nodes.count, passes: passes,
       overwrites: plan.overwriteCount, arenaByteCount: plan.arenaByteCount, resultByteCount: plan.resultByteCount,
-      seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, unknownNames: function.unknownNames)
-    if options.printsGraphs { printError("graph of \(function.functionName) after all passes:\n\(final.text())") }
+      algorithms: final.algorithmCounts(in: function.evaluationContext),
+      seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18,
+      unprovenEqualities: isUniform ? final.unprovenEqualities : [], unknownNames: function.unknownNames)
+    if options.printsGraphs {
+      let text = final.text(algorithmsIn: function.evaluationContext)
+      printError("graph of \(function.functionName) after all passes:\n\(text)")
+    }
     if options.printsPasses {
       for pass in passes {
         printError("\(function.functionName): \(pass.operationCount) operations after \(pass.name)")
@@ -292,9 +303,9 @@ private struct Compilation<Note: Sendable> {
     var repeating = passContext
     let (traced, note) = try function.trace(binding)
     var graph = try function.optimise(traced, &repeating)
-    guard graph.hasStructure(of: final), zip(graph.values, ranges).allSatisfy({ $1.contains($0.shape) }) else {
-      return nil
-    }
+    guard graph.hasStructure(of: final), zip(graph.values, ranges).allSatisfy({ $1.contains($0.shape) }),
+      zip(graph.values, final.values).allSatisfy({ $1.foresees($0.shape, at: binding) })
+    else { return nil }
     for value in graph.values.indices { graph.values[value].range = ranges[value] }
     let fits = plan.fits(
       graph, allowsOverwriting: function.allowsOverwriting, context: function.evaluationContext)

@@ -10,6 +10,8 @@ public struct Graph: Sendable {
     public var shape: Shape
     /// Every shape this value takes for shapes of the inputs inside their ranges.
     public var range: ShapeRange
+    /// For each axis how it follows from a named dimension, where that is known; empty before it is inferred.
+    package var facts: [ExtentFact?] = []
 
     public var byteCount: Int { shape.count * elementType.byteCount }
   }

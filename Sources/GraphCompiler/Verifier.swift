@@ -50,6 +50,13 @@ extension Graph {
     for (index, value) in values.enumerated() where isMade[index] && !value.range.contains(value.shape) {
       return "%\(index) has shape \(value.shape) outside its range \(value.range)"
     }
+    for (index, value) in values.enumerated() {
+      for (extent, fact) in zip(value.shape.extents, value.facts) {
+        if let divisor = fact?.divisor, divisor > 0, extent % divisor != 0 {
+          return "%\(index) has shape \(value.shape), but \(fact?.description ?? "") is a multiple of \(divisor)"
+        }
+      }
+    }
     return nil
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import GraphCompiler
+import Logging
 import NeuralNetworks
 import TensorCore
 import TensorTestSupport
@@ -18,17 +19,33 @@ import Testing
 
   private typealias Binding = [String: Int]
 
+  private static func function(
+    _ rule: RangeRuleCase, _ variables: [String: VariableRange]
+  ) -> CompiledFunction<Void> {
+    CompiledFunction(
+      rule.name, inputs: rule.inputs, variables: variables, options: options,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { FunctionResult(outputs: rule.body($0), updates: [:], note: ()) }
+  }
+
   @Test(arguments: RangeRuleCase.all)
-  func outputsLieInTheirRanges(_ rule: RangeRuleCase) throws {
+  func outputsLieInTheirRanges(_ rule: RangeRuleCase) throws { try Self.check(rule) }
+
+  /// Rules that are wrong are found: one that misses an end, one that is too wide, one that forgets an axis.
+  @Test(arguments: WrongRange.Mistake.allCases)
+  func wrongRulesAreFound(_ mistake: WrongRange.Mistake) {
+    let rule = RangeRuleCase("WrongRange", ["n y"]) { WrongRange(mistake: mistake).apply($0) }
+    withKnownIssue { try Self.check(rule) }
+  }
+
+  private static func check(_ rule: RangeRuleCase) throws {
     var generator = RandomGenerator(seed: rule.name.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
     for round in 0..<6 {
       var variables = rule.variables.mapValues { Self.part(of: $0, &generator) }
       let ends = variables.mapValues { $0.ends ?? (1, 1) }
       let open = round == 5 ? variables.keys.sorted().first : nil
       if let open { variables[open]?.range.upper = nil }
-      let function = CompiledFunction(
-        rule.name, inputs: rule.inputs, variables: variables, options: Self.options
-      ) { FunctionResult(outputs: rule.body($0), updates: [:], note: ()) }
+      let function = function(rule, variables)
       let corners = Self.corners(ends)
       let report = function.prepare(for: Self.arguments(rule, corners[0]))
       #expect(report != nil && function.reports.count == 1, "\(rule.name) was not compiled")
@@ -46,6 +63,12 @@ import Testing
         #expect(
           outputs.count == ranges.count && zip(ranges, outputs).allSatisfy { $0.contains($1) },
           "\(rule.name): \(variables) give \(ranges), \(binding) gives \(outputs)")
+        // What is said to follow from the names does.
+        for (value, shape) in zip(graph.outputs.map { graph.values[$0] }, outputs) {
+          for (fact, extent) in zip(value.facts, shape.extents) {
+            #expect(fact.map { $0.extent(at: binding) == extent && extent % max($0.divisor, 1) == 0 } ?? true)
+          }
+        }
       }
       for (position, range) in ranges.enumerated() where open == nil {
         for (axis, dimension) in range.dimensions.enumerated() {
@@ -129,9 +152,7 @@ import Testing
     }
     var covered: Set<String> = []
     for rule in RangeRuleCase.all {
-      let function = CompiledFunction(
-        rule.name, inputs: rule.inputs, variables: rule.variables, options: Self.options
-      ) { FunctionResult(outputs: rule.body($0), updates: [:], note: ()) }
+      let function = Self.function(rule, rule.variables)
       let least = rule.variables.mapValues { $0.ends?.least ?? 1 }
       function.prepare(for: Self.arguments(rule, least))
       for node in function.graphs.first?.final.nodes ?? [] { covered.insert(type(of: node.operation).name) }
@@ -141,4 +162,32 @@ import Testing
       declared == covered,
       "add to RangeRuleCase.all: \(declared.subtracting(covered)); not declared: \(covered.subtracting(declared))")
   }
+}
+
+/// Adds a row to `[N, Y]`, with a mistake in its range rule.
+struct WrongRange: Operation {
+  enum Mistake: CaseIterable, Hashable {
+    case missesTheEnd, isTooWide, forgetsTheRow
+  }
+
+  var mistake: Mistake
+
+  func shapes(of inputs: [Shape]) -> [Shape] { [[inputs[0][0], inputs[0][1] + 1]] }
+
+  func ranges(of inputs: [ShapeRange]) -> [ShapeRange] {
+    let (n, y) = (inputs[0][0], inputs[0][1] + DimensionRange(1))
+    return switch mistake {
+    case .missesTheEnd: [[n, DimensionRange(y.lower, y.upper.map { max(y.lower, $0 - 1) })]]
+    case .isTooWide: [[n, DimensionRange(y.lower - 1, y.upper)]]
+    case .forgetsTheRow: [inputs[0]]
+    }
+  }
+
+  func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
+    outputs[0].floats.update(repeating: 0, count: outputs[0].count)
+  }
+
+  var gradientNeeds: GradientNeeds { GradientNeeds() }
+
+  func gradients(_ context: GradientContext) -> [Tensor?] { [nil] }
 }

@@ -128,6 +128,10 @@ package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
     return algorithm
   }()
 
+  init(_ kernelValue: ck_convolution_algorithm) {
+    self = Self.allCases.first { $0.kernelValue == kernelValue } ?? .auto
+  }
+
   var kernelValue: ck_convolution_algorithm {
     switch self {
     case .auto: CK_CONVOLUTION_AUTO

@@ -19,7 +19,7 @@ public struct SplitConvolutionInputGradient: ShapeBoundOperation {
     self.channels = channels
   }
 
-  private var composed: ConvolutionInputGradient { ConvolutionInputGradient(geometry, extents: extents) }
+  var composed: ConvolutionInputGradient { ConvolutionInputGradient(geometry, extents: extents) }
 
   public func shapes(of inputs: [Shape]) -> [Shape] {
     let whole = composed.shapes(of: inputs)[0]
