@@ -23,25 +23,35 @@ public struct MemoryEstimate: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension SlidingWindowPredictor {
-  /// The sums of the slices under way, the logits of the tiles in the network, and the network's activations.
+  /// The sums of the slices under way, the logits of the tiles in the network, and the network's activations: what the
+  /// compiler planned, which no run exceeds, or a formula where the network runs without it.
   package func memoryEstimate(imageShape: [Int], network: UNet) -> [MemoryEstimate.Part] {
     let window = SlidingWindow(imageShape: imageShape, patchSize: patchSize, stepSize: stepSize)
     let plane = window.paddedShape[1] * window.paddedShape[2]
     let sums = precision == .reference ? foldCount : 1
     let batch = batchSize * patchSize.reduce(1, *)
-    // In float32 the logits of a tile are made in parts.
-    let tileLogits =
+    let planned = compiled?.prepare()?.peakByteCount
+    // In float32 the logits of a tile are made in parts. Those of a compiled head are among what was planned.
+    let separateLogits =
       precision == .reference
-      ? 4 * (batch + foldCount * patchSize.reduce(1, *)) * headCount
-      : min(4 * batch * headCount, max(64 << 20, 4 * patchSize.suffix(2).reduce(1, *) * headCount))
-    // The finest stage dominates: both halves of the concatenation, the joined tensor and the result; coarser stages
-    // add up to less than one of them.
-    let features = network.architecture.stages[0].features
+      ? 4 * batch * headCount
+      : min(
+        4 * batch * headCount, max(Self.headByteLimit, 4 * patchSize.suffix(2).reduce(1, *) * headCount))
+    let means = precision == .reference ? foldCount * Self.logitsByteCount(of: patchSize, headCount: headCount) : 0
+    let tileLogits = means + (planned == nil || hasSeparateHead ? separateLogits : 0)
     return [
       .init(name: "sums of overlapping tiles", bytes: 4 * sums * window.tileShape[0] * plane * (headCount + 1)),
       .init(name: "logits of tiles", bytes: tileLogits),
-      .init(name: "activations", bytes: 4 * batch * (6 * features + network.inputChannels)),
+      .init(
+        name: "activations",
+        bytes: 4 * batch * network.inputChannels + (planned ?? Self.activationByteCount(of: network, voxels: batch))),
     ]
+  }
+
+  /// The finest stage dominates: both halves of the concatenation, the joined tensor and the result; coarser stages add
+  /// up to less than one of them.
+  private static func activationByteCount(of network: UNet, voxels: Int) -> Int {
+    4 * voxels * 6 * network.architecture.stages[0].features
   }
 }
 

@@ -3,6 +3,8 @@ public enum PredictionEvent: Sendable {
   /// - cases: those to be predicted.
   /// - skipped: those whose results were there already.
   case runStarted(cases: [String], skipped: [String])
+  /// The network was compiled before the first case: what was found, with the peak of its memory, as one line.
+  case networkCompiled(summary: String)
   /// The network begins with a preprocessed case of this shape, `[C, Z, Y, X]`.
   case networkStarted(case: String, shape: [Int])
   /// - secondsLeft: for the network's work on this case.

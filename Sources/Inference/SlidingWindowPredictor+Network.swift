@@ -1,4 +1,5 @@
 import GraphCompiler
+import Logging
 import NeuralNetworks
 import TensorCore
 
@@ -7,19 +8,33 @@ extension SlidingWindowPredictor {
   ///   - network: evaluated without deep supervision.
   ///   - parameterSets: one per fold; at least one.
   ///   - allowedMirroringAxes: spatial axes, 0 for the network's first; empty turns mirroring off.
+  ///   - logger: told how the network was compiled; by default only of problems.
   public init(
     network: UNet, parameterSets: [ParameterSet], patchSize: [Int], allowedMirroringAxes: [Int], stepSize: Double = 0.5,
-    usesGaussian: Bool = true, precision: LogitsPrecision = .float32
+    usesGaussian: Bool = true, precision: LogitsPrecision = .float32, logger: Logger? = nil
   ) {
+    let batchSize = Self.batchSize(of: patchSize)
+    // Few classes: the head is a part of the compiled network. With many, the logits of a tile are made in parts.
+    let isWhole = batchSize * Self.logitsByteCount(of: patchSize, headCount: network.headCount) <= Self.headByteLimit
     // One compilation serves all folds, tiles and batches.
-    let features = CompiledForward(
-      network, .features, batch: VariableRange(1...Self.batchSize(of: patchSize)),
-      extents: patchSize.suffix(network.architecture.dimensions).map { VariableRange($0...$0) })
+    let compiled = CompiledForward(
+      network, isWhole ? .logits : .features, batch: VariableRange(1...batchSize),
+      extents: patchSize.suffix(network.architecture.dimensions).map { VariableRange($0...$0) },
+      logger: logger ?? .problemsOfCompilation)
     self.init(
       passes: parameterSets.map { $0.preparedForPrediction() }.map { parameters in
-        NetworkPass(features: { features($0, parameters)[0] }, head: { network.predictHead($0, parameters) })
+        NetworkPass(
+          features: { compiled($0, parameters)[0] }, head: isWhole ? nil : { network.predictHead($0, parameters) })
       },
       headCount: network.headCount, patchSize: patchSize, allowedMirroringAxes: allowedMirroringAxes,
-      stepSize: stepSize, usesGaussian: usesGaussian, precision: precision)
+      stepSize: stepSize, usesGaussian: usesGaussian, precision: precision, compiled: compiled)
+  }
+}
+
+extension Logger {
+  fileprivate static var problemsOfCompilation: Logger {
+    var logger = Logger.compilation
+    logger.logLevel = .warning
+    return logger
   }
 }

@@ -1,3 +1,4 @@
+import NeuralNetworks
 import TensorCore
 import Volumes
 
@@ -33,6 +34,9 @@ public struct SlidingWindowPredictor: Sendable {
   public let stepSize: Double
   public let precision: LogitsPrecision
 
+  /// What the passes run, if it is a compiled network.
+  let compiled: CompiledForward?
+
   private let passes: [NetworkPass]
   private let flips: [Flip]
   private let importance: GaussianImportance
@@ -49,16 +53,17 @@ public struct SlidingWindowPredictor: Sendable {
     self.init(
       passes: forwards.map { NetworkPass(features: $0, head: nil) }, headCount: headCount, patchSize: patchSize,
       allowedMirroringAxes: allowedMirroringAxes, stepSize: stepSize, usesGaussian: usesGaussian,
-      precision: precision)
+      precision: precision, compiled: nil)
   }
 
   init(
     passes: [NetworkPass], headCount: Int, patchSize: [Int], allowedMirroringAxes: [Int], stepSize: Double,
-    usesGaussian: Bool, precision: LogitsPrecision
+    usesGaussian: Bool, precision: LogitsPrecision, compiled: CompiledForward?
   ) {
     check(!passes.isEmpty, "SlidingWindowPredictor: no parameters")
     check(stepSize > 0 && stepSize <= 1, "SlidingWindowPredictor: the step size \(stepSize) is not in (0, 1]")
     self.passes = passes
+    self.compiled = compiled
     self.headCount = headCount
     self.patchSize = patchSize
     self.stepSize = stepSize
@@ -72,6 +77,9 @@ public struct SlidingWindowPredictor: Sendable {
 
   /// How many parameter sets there are.
   var foldCount: Int { passes.count }
+
+  /// Whether logits are made of features in parts, after the network.
+  var hasSeparateHead: Bool { passes[0].head != nil }
 
   /// All logits at once, `[heads, Z, Y, X]`, in the space of the image.
   /// - Parameters:
@@ -190,11 +198,17 @@ public struct SlidingWindowPredictor: Sendable {
 
   var batchSize: Int { Self.batchSize(of: patchSize) }
 
-  /// The slices of a tile whose logits are made at a time: about 64 MB of them.
+  /// Bytes of logits that are made at a time.
+  static var headByteLimit: Int { 64 << 20 }
+
+  /// Bytes of the logits of one tile.
+  static func logitsByteCount(of patchSize: [Int], headCount: Int) -> Int { 4 * headCount * patchSize.reduce(1, *) }
+
+  /// The slices of a tile whose logits are made at a time.
   private func headSlices(hasHead: Bool) -> [Range<Int>] {
     let depth = patchSize.count == 2 ? 1 : patchSize[0]
     let sliceBytes = 4 * headCount * patchSize.suffix(2).reduce(1, *)
-    let count = hasHead ? max(1, min(depth, (64 << 20) / sliceBytes)) : depth
+    let count = hasHead ? max(1, min(depth, Self.headByteLimit / sliceBytes)) : depth
     return stride(from: 0, to: depth, by: count).map { $0..<min($0 + count, depth) }
   }
 

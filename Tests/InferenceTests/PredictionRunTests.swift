@@ -73,6 +73,9 @@ struct PredictionRunTests {
       let json = try JSONField(contentsOf: output.appendingPathComponent("prediction_report.json"))
       #expect(try json.field("failed").int() == 5 && json.field("done").int() == 7)
       #expect(events.doneCount == 7 && events.failedCount == 5)
+      // Told once, before the first case, with the peak of memory.
+      #expect(events.summaries.count == 1)
+      #expect(events.summaries[0].hasPrefix("compiled the network in ") && events.summaries[0].contains(" at most "))
 
       // Continuing does what is missing and nothing else.
       let good = output.appendingPathComponent("case_02.nii.gz")
@@ -364,15 +367,18 @@ struct PredictionRunTests {
 
 /// Counts what a run tells.
 private final class EventList: PredictionProgress {
-  private let counts = Mutex((done: 0, failed: 0))
+  private let counts = Mutex((done: 0, failed: 0, summaries: [String]()))
   var doneCount: Int { counts.withLock { $0.done } }
   var failedCount: Int { counts.withLock { $0.failed } }
+  /// What was said of the compilation before any case was done.
+  var summaries: [String] { counts.withLock { $0.summaries } }
 
   func report(_ event: PredictionEvent) {
     counts.withLock { counts in
       switch event {
       case .caseDone: counts.done += 1
       case .caseFailed: counts.failed += 1
+      case .networkCompiled(let summary): if counts.done == 0 { counts.summaries.append(summary) }
       default: break
       }
     }
