@@ -19,9 +19,12 @@ final class PredictionDisplay: PredictionProgress {
     case .runStarted(let cases, let skipped):
       print(
         "There are \(cases.count) cases to predict" + (skipped.isEmpty ? "" : ", \(skipped.count) are done already"))
+      if !cases.isEmpty { replaceBar("reading and preprocessing") }
+    case .networkCompiled(let summary): note(summary)
     case .networkStarted(let name, let shape):
-      note("Predicting \(name), shape \(shape)")
-      bar.withLock { $0 = ProgressBar(title: name, isShown: showsBar) }
+      bar.withLock { $0 }?.finish()
+      print("Predicting \(name), shape \(shape)")
+      replaceBar(name)
     case .tiles(_, let progress, _, _):
       bar.withLock { $0 }?.update(progress.tilesDone, of: progress.tileCount)
     case .caseDone(let name, let seconds):
@@ -40,9 +43,13 @@ final class PredictionDisplay: PredictionProgress {
     }
   }
 
+  private func replaceBar(_ title: String) {
+    let new = ProgressBar(title: title, isShown: showsBar)
+    bar.withLock { $0 = new }
+  }
+
   private func note(_ text: String) {
-    bar.withLock { $0 }?.finish()
-    print(text)
+    if let bar = bar.withLock({ $0 }) { bar.makingRoom { print(text) } } else { print(text) }
   }
 
   private static func stages(_ seconds: StageSeconds) -> String {

@@ -1,24 +1,27 @@
 import ArgumentParser
 import Foundation
 import Synchronization
+import Training
 
-/// A line with the share done, the rate and the time left: redrawn on a terminal, every tenth of the work elsewhere.
+/// A line with the share done, the rate and the time left: redrawn on a terminal, where it counts the seconds of long
+/// steps too; every tenth of the work elsewhere.
 final class ProgressBar: Sendable {
   private struct State: Sendable {
-    var lastDrawn = 0.0
     var lastTenth = 0
-    var isOpen = false
+    var hasCount = false
   }
 
   private let title: String
   private let isShown: Bool
-  private let isTerminal = isatty(STDERR_FILENO) == 1
+  private let line: LiveLine?
   private let start = Date()
   private let state = Mutex(State())
 
   init(title: String, isShown: Bool = true) {
     self.title = title
     self.isShown = isShown
+    line = isShown && isatty(STDERR_FILENO) == 1 ? LiveLine(to: .standardError) : nil
+    line?.show(title)
   }
 
   func update(_ done: Int, of all: Int) {
@@ -29,11 +32,9 @@ final class ProgressBar: Sendable {
       let text = String(
         format: "%@ %3d%% %d/%d  %.2f/s  %d:%02d left", title, done * 100 / all, done, all,
         elapsed > 0 ? Double(done) / elapsed : 0, Int(left) / 60, Int(left) % 60)
-      if isTerminal {
-        guard elapsed - state.lastDrawn > 0.1 || done == all else { return }
-        state.lastDrawn = elapsed
-        state.isOpen = true
-        FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
+      state.hasCount = true
+      if let line {
+        line.show(text)
       } else if done * 10 / all > state.lastTenth {
         state.lastTenth = done * 10 / all
         printError(text)
@@ -41,19 +42,18 @@ final class ProgressBar: Sendable {
     }
   }
 
-  /// A line of its own, above the bar.
-  func note(_ text: String) {
-    state.withLock { state in
-      close(&state)
-      printError(text)
-    }
+  /// A line of its own on standard error, above the bar.
+  func note(_ text: String) { makingRoom { printError(text) } }
+
+  /// Takes the bar away while `body` writes whole lines.
+  func makingRoom(_ body: () -> Void) {
+    if let line { line.makingRoom(body) } else { body() }
   }
 
-  func finish() { state.withLock { close(&$0) } }
-
-  private func close(_ state: inout State) {
-    guard state.isOpen else { return }
-    state.isOpen = false
-    FileHandle.standardError.write(Data("\n".utf8))
+  /// Ends the bar, which stays to be read if it counted anything.
+  func finish() {
+    state.withLock { state in
+      if state.hasCount { line?.finish() } else { line?.clear() }
+    }
   }
 }

@@ -17,13 +17,15 @@ package struct NetworkStage: Sendable {
   /// Segments a preprocessed case.
   /// - Parameter probabilities: where `probabilities` are written class by class (`CASE.npz`), if they are wanted; their
   ///   logits wait in a nameless file in the same folder.
+  /// - Parameter progress: called after every network pass.
   /// - Returns: the labels `[1, Z, Y, X]` on the image's grid.
   package func segmentation(
-    of prepared: PreprocessedCase, writingProbabilitiesTo probabilities: URL?, temporaryFolder: URL
+    of prepared: PreprocessedCase, writingProbabilitiesTo probabilities: URL?, temporaryFolder: URL,
+    progress: (TileProgress) -> Void
   ) throws -> VoxelGrid<Int16> {
     let predicted = try run(
       on: prepared, probabilities == nil ? .labels : .probabilityFile, temporaryFolder: temporaryFolder,
-      cancellation: nil, progress: { _ in })
+      cancellation: nil, progress: progress)
     guard let probabilities else { return try export(predicted) }
     return try PredictionFiles.writeProbabilities(
       shape: exporter.probabilityShape(predicted.properties), to: probabilities

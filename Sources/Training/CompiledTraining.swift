@@ -1,4 +1,5 @@
 import GraphCompiler
+import Logging
 import NeuralNetworks
 import TensorCore
 
@@ -9,7 +10,8 @@ struct CompiledTraining: Sendable {
   let evaluation: CompiledForward
 
   /// `nil` where `nnUNet_compile` turns compilation off.
-  init?(_ run: TrainingRun, network: UNet, loss: DeepSupervisionLoss, optimizer: SGD) {
+  /// - Parameter logger: told how the functions were compiled, and what memory they take.
+  init?(_ run: TrainingRun, network: UNet, loss: DeepSupervisionLoss, optimizer: SGD, logger: Logger) {
     guard CompilerOptions.fromEnvironment.isEnabled else { return nil }
     let batch = VariableRange(run.configuration.batchSize...run.configuration.batchSize)
     let extents = run.configuration.patchSize.map { VariableRange($0...$0) }
@@ -17,8 +19,16 @@ struct CompiledTraining: Sendable {
     step = CompiledTrainingStep(
       network, loss: loss, optimizer: optimizer, maximumNorm: run.settings.gradientNormLimit, batch: batch,
       extents: extents,
-      targetChannels: labels.hasRegions ? labels.foregroundRegions.count + (labels.hasIgnoreLabel ? 1 : 0) : nil)
+      targetChannels: labels.hasRegions ? labels.foregroundRegions.count + (labels.hasIgnoreLabel ? 1 : 0) : nil,
+      logger: logger)
     evaluation = CompiledForward(
-      network, loss.weights.count > 1 ? .allHeads : .logits, batch: batch, extents: extents)
+      network, loss.weights.count > 1 ? .allHeads : .logits, batch: batch, extents: extents,
+      logger: logger)
+  }
+
+  /// Compiles, so that the peak of memory is known before the first step.
+  func prepare() {
+    step.prepare()
+    evaluation.prepare()
   }
 }

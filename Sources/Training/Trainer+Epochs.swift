@@ -16,6 +16,10 @@ extension Trainer {
   public func train() throws -> TrainingOutcome {
     try prepareOutput()
     let settings = run.settings
+    if let compiled, progress.epoch < settings.epochCount {
+      log.progress("compiling the training step")
+      compiled.prepare()
+    }
     let trainingBatches = batches(
       of: split.train, augmented: true, generator: generators.trainingData,
       first: progress.epoch * settings.iterationsPerEpoch + progress.iteration)
@@ -53,6 +57,7 @@ extension Trainer {
       progress.record.epochStartTimestamps.append(start)
     }
     var waited = 0.0
+    log.progress("epoch \(progress.epoch)/\(settings.epochCount)  iteration \(progress.iteration + 1)")
     while progress.iteration < settings.iterationsPerEpoch {
       let (batch, seconds) = try trainingBatches.next()
       waited += seconds
@@ -71,7 +76,10 @@ extension Trainer {
     }
     var dice = PseudoDice(labels: run.labels)
     var validationLosses: [Float] = []
-    for _ in 0..<settings.validationIterationsPerEpoch {
+    for iteration in 0..<settings.validationIterationsPerEpoch {
+      log.progress(
+        "epoch \(progress.epoch)/\(settings.epochCount)  validation \(iteration + 1)/"
+          + "\(settings.validationIterationsPerEpoch)")
       let (batch, seconds) = try validationBatches.next()
       waited += seconds
       validationLosses.append(validate(batch, into: &dice))

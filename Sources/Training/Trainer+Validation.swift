@@ -26,7 +26,7 @@ extension Trainer {
     let stage = NetworkStage(
       slidingWindow: SlidingWindowPredictor(
         network: network, parameterSets: [parameters], patchSize: run.configuration.patchSize,
-        allowedMirroringAxes: mirroringAxes),
+        allowedMirroringAxes: mirroringAxes, logger: log.logger),
       exporter: try SegmentationExport(
         plans: run.plans, configuration: run.configuration, datasetDescription: run.description))
     let readerWriter = try ReaderWriters.named(run.plans.imageReaderWriter)
@@ -42,7 +42,10 @@ extension Trainer {
         let segmentation = try stage.segmentation(
           of: item,
           writingProbabilitiesTo: savingProbabilities ? folder.appendingPathComponent(identifier + ".npz") : nil,
-          temporaryFolder: folder)
+          temporaryFolder: folder
+        ) { tiles in
+          log.progress("\(identifier)  \(Int(tiles.fraction * 100)) %  tile \(tiles.tilesDone)/\(tiles.tileCount)")
+        }
         if savingProbabilities {
           try PredictionFiles.write(
             properties: item.properties, to: folder.appendingPathComponent(identifier + ".pkl"))

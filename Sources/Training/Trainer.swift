@@ -82,7 +82,8 @@ public final class Trainer {
     schedule = PolynomialSchedule(
       initialRate: run.settings.initialLearningRate, stepCount: run.settings.epochCount)
     lossFunction = Self.loss(for: run, network: network)
-    compiled = CompiledTraining(run, network: network, loss: lossFunction, optimizer: optimizer)
+    compiled = CompiledTraining(
+      run, network: network, loss: lossFunction, optimizer: optimizer, logger: log.logger)
     augmentation = Self.augmentation(for: run, network: network)
     mirroringAxes = augmentation.mirrorAxes
     caseStore = try CaseStore(folder: run.caseFolder)

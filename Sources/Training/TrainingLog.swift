@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Synchronization
 
 /// The log of a run: `training_log_*.txt` in the fold's folder, and the console.
@@ -6,22 +7,18 @@ import Synchronization
 /// On a terminal the line of the iteration under way is redrawn in place; in a file or pipe only whole lines appear.
 public final class TrainingLog: Sendable {
   private let file: FileHandle?
-  private let state = Mutex(State())
-  /// Whether standard output is a terminal.
-  private let isTerminal: Bool
+  /// Whole lines are written one at a time.
+  private let writing = Mutex(())
+  /// The line of the iteration under way, where standard output is a terminal.
+  private let line: LiveLine?
   private let isSilent: Bool
-
-  private struct State: Sendable {
-    var hasProgressLine = false
-    var lastProgress = 0.0
-  }
 
   /// - Parameters:
   ///   - folder: where the log file is made, named after the time as nnU-Net does; `nil` for no file.
   ///   - silent: nothing on the console.
   public init(folder: URL?, silent: Bool = false) throws {
-    isTerminal = isatty(STDOUT_FILENO) == 1
     isSilent = silent
+    line = isatty(STDOUT_FILENO) == 1 && !silent ? LiveLine(to: .standardOutput) : nil
     guard let folder else {
       file = nil
       return
@@ -43,33 +40,21 @@ public final class TrainingLog: Sendable {
 
   /// A line in the file, with the time, and on the console.
   public func write(_ text: String, timestamped: Bool = true, onConsole: Bool = true) {
-    state.withLock { state in
-      let line = timestamped ? "\(Self.timestamp()): \(text)" : text
+    writing.withLock { _ in
+      let text = timestamped ? "\(Self.timestamp()): \(text)" : text
       // A full disk must not end a training: the console still has the line.
-      try? file?.write(contentsOf: Data((line + "\n").utf8))
+      try? file?.write(contentsOf: Data((text + "\n").utf8))
       guard onConsole, !isSilent else { return }
-      clearProgress(&state)
-      FileHandle.standardOutput.write(Data((line + "\n").utf8))
+      line?.clear()
+      FileHandle.standardOutput.write(Data((text + "\n").utf8))
     }
   }
 
-  /// The line of the iteration under way, redrawn at most ten times a second; off a terminal it is dropped.
-  func progress(_ text: @autoclosure () -> String) {
-    guard isTerminal, !isSilent else { return }
-    state.withLock { state in
-      let now = Date().timeIntervalSince1970
-      guard now - state.lastProgress > 0.1 else { return }
-      state.lastProgress = now
-      state.hasProgressLine = true
-      FileHandle.standardOutput.write(Data("\r\u{1B}[K\(text())".utf8))
-    }
-  }
+  /// The line of what is under way, which counts the seconds while nothing new comes; off a terminal it is dropped.
+  func progress(_ text: @autoclosure () -> String) { line?.show(text()) }
 
-  private func clearProgress(_ state: inout State) {
-    guard state.hasProgressLine else { return }
-    state.hasProgressLine = false
-    FileHandle.standardOutput.write(Data("\r\u{1B}[K".utf8))
-  }
+  /// Puts what others log into this log.
+  var logger: Logger { Logger(label: "nnunet.training") { _ in TrainingLogHandler(destination: self) } }
 
   private static func timestamp() -> String {
     let now = Calendar(identifier: .gregorian).dateComponents(
@@ -77,5 +62,20 @@ public final class TrainingLog: Sendable {
     return String(
       format: "%04d-%02d-%02d %02d:%02d:%02d.%06d", now.year ?? 0, now.month ?? 0, now.day ?? 0, now.hour ?? 0,
       now.minute ?? 0, now.second ?? 0, (now.nanosecond ?? 0) / 1000)
+  }
+}
+
+private struct TrainingLogHandler: LogHandler {
+  let destination: TrainingLog
+  var logLevel = Logger.Level.info
+  var metadata: Logger.Metadata = [:]
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    destination.write(event.level >= .warning ? "WARNING: \(event.message)" : "\(event.message)")
   }
 }

@@ -111,6 +111,12 @@ private struct SmallDataset {
     for line in ["Epoch 0", "Epoch 1", "Current learning rate: 0.01", "train_loss", "Pseudo dice [", "Epoch time:"] {
       #expect(text.contains(line), "the log lacks '\(line)'")
     }
+    // What the compiler found comes before the first step, with the peak of memory.
+    let beginning = text.prefix(upTo: try #require(text.firstRange(of: "Epoch 0")).lowerBound)
+    for function in ["the training step", "the network"] {
+      let line = try #require(beginning.split(separator: "\n").first { $0.contains("compiled \(function) in ") })
+      #expect(line.contains("at most ") && line.contains(" MB beside the inputs"), "\(line)")
+    }
     let checkpoint = try TrainingCheckpoint(
       contentsOf: trainer.outputFolder.appendingPathComponent("checkpoint_final.h5").path)
     #expect(checkpoint.currentEpoch == 2 && checkpoint.logging["train_losses"]?.count == 2)
