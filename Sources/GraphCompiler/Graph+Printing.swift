@@ -25,7 +25,7 @@ extension Graph {
       let inputs = node.inputs.map { "%\($0)" }.joined(separator: ", ")
       let types = node.outputs.map(typeText).joined(separator: ", ")
       let operation = showingParameters ? "\(node.operation)" : type(of: node.operation).name
-      let algorithm = context.flatMap { algorithm(of: node, in: $0) }.map { "[\($0)]" } ?? ""
+      let algorithm = context.flatMap { self.algorithm(of: node, in: $0) }.map { "[\($0)]" } ?? ""
       lines.append("\(outputs) = \(operation)\(algorithm)(\(inputs)): \(types)")
     }
     lines.append("output " + outputs.map { "%\($0)" }.joined(separator: ", "))

@@ -15,9 +15,10 @@ package struct NetworkStage: Sendable {
   }
 
   /// Segments a preprocessed case.
-  /// - Parameter probabilities: where `probabilities` are written class by class (`CASE.npz`), if they are wanted; their
-  ///   logits wait in a nameless file in the same folder.
-  /// - Parameter progress: called after every network pass.
+  /// - Parameters:
+  ///   - probabilities: where `probabilities` are written class by class (`CASE.npz`), if they are wanted; their logits
+  ///     wait in a nameless file in the same folder.
+  ///   - progress: called after every network pass.
   /// - Returns: the labels `[1, Z, Y, X]` on the image's grid.
   package func segmentation(
     of prepared: PreprocessedCase, writingProbabilitiesTo probabilities: URL?, temporaryFolder: URL,

@@ -83,7 +83,7 @@ public struct PredictionRun: Sendable {
     let skipped = Set(all.indices).subtracting(waiting)
     progress.report(
       .runStarted(cases: waiting.map { all[$0].identifier }, skipped: skipped.sorted().map { all[$0].identifier }))
-    if !waiting.isEmpty, let report = predictor.slidingWindow.compiled?.prepare() {
+    if !waiting.isEmpty, let report = predictor.stage.slidingWindow.compiled?.prepare() {
       progress.report(.networkCompiled(summary: "\(report)"))
     }
     let outcomes = OutcomeCollector(progress: progress)

@@ -21,12 +21,14 @@ extension SlidingWindowPredictor {
       network, isWhole ? .logits : .features, batch: VariableRange(1...batchSize),
       extents: patchSize.suffix(network.architecture.dimensions).map { VariableRange($0...$0) },
       logger: logger ?? .problemsOfCompilation)
+    let passes = parameterSets.map { set -> NetworkPass in
+      let parameters = set.preparedForPrediction()
+      let features: Forward = { compiled($0, parameters)[0] }
+      let head: Forward = { network.predictHead($0, parameters) }
+      return NetworkPass(features: features, head: isWhole ? nil : head)
+    }
     self.init(
-      passes: parameterSets.map { $0.preparedForPrediction() }.map { parameters in
-        NetworkPass(
-          features: { compiled($0, parameters)[0] }, head: isWhole ? nil : { network.predictHead($0, parameters) })
-      },
-      headCount: network.headCount, patchSize: patchSize, allowedMirroringAxes: allowedMirroringAxes,
+      passes: passes, headCount: network.headCount, patchSize: patchSize, allowedMirroringAxes: allowedMirroringAxes,
       stepSize: stepSize, usesGaussian: usesGaussian, precision: precision, compiled: compiled)
   }
 }

@@ -165,7 +165,7 @@ import Testing
 }
 
 /// Adds a row to `[N, Y]`, with a mistake in its range rule.
-struct WrongRange: Operation {
+struct WrongRange: TensorCore.Operation {
   enum Mistake: CaseIterable, Hashable {
     case missesTheEnd, isTooWide, forgetsTheRow
   }
