@@ -186,6 +186,25 @@ public final class CompiledFunction<Note: Sendable>: Sendable {
     return try pipeline.run(graph, &passContext, verifying: options.verifiesEveryPass, observe)
   }
 
+  /// The graph with the ranges of all its values, and what is known of them beyond.
+  ///
+  /// - Parameters:
+  ///   - graph: at the largest shapes.
+  ///   - least: at the smallest, of the same structure.
+  fileprivate func annotated(
+    _ graph: Graph, _ least: Graph, _ variables: [String: VariableRange], isBounded: Bool
+  ) -> Graph {
+    var result = graph
+    let ranges = RangeInference.ranges(graph, least, inputs: inputs.ranges(variables), isBounded: isBounded)
+    for value in result.values.indices { result.values[value].range = ranges[value] }
+    guard isBounded else { return result }
+    let names = Set(inputs.variableNames)
+    let facts = FactInference.facts(
+      result, least, declarations: inputs, variables: variables.filter { names.contains($0.key) })
+    for value in result.values.indices { result.values[value].facts = facts[value] }
+    return result
+  }
+
   fileprivate var evaluationContext: EvaluationContext { context }
   fileprivate var functionName: String { name }
   fileprivate var declarations: [InputDeclaration] { inputs }
@@ -234,22 +253,19 @@ private struct Compilation<Note: Sendable> {
       passes.append(CompileReport.Pass(name: name, operationCount: graph.nodes.count))
     }
     passContext.isRepeating = true
-    var smallest = final
+    var (smallest, tracedSmallest) = (final, traced)
     if least != most {
-      smallest = try function.optimise(function.trace(least).graph, &passContext)
+      tracedSmallest = try function.trace(least).graph
+      smallest = try function.optimise(tracedSmallest, &passContext)
     }
     let isUniform = smallest.hasStructure(of: final)
     if isUniform {
-      let ranges = RangeInference.ranges(
-        final, smallest, inputs: function.declarations.ranges(variables), isBounded: isBounded)
-      for value in final.values.indices { final.values[value].range = ranges[value] }
-      if isBounded {
-        let facts = FactInference.facts(
-          final, smallest, declarations: function.declarations,
-          variables: variables.filter { binding[$0.key] != nil })
-        for value in final.values.indices { final.values[value].facts = facts[value] }
-      }
+      final = function.annotated(final, smallest, variables, isBounded: isBounded)
     }
+    // Passes hide what must be equal, so that is asked of the graph as it was traced.
+    let unproven =
+      isUniform && traced.hasStructure(of: tracedSmallest)
+      ? function.annotated(traced, tracedSmallest, variables, isBounded: isBounded).unprovenEqualities : []
     try final.verify(after: "range inference")
     let plan = MemoryPlan(
       final, allowsOverwriting: function.allowsOverwriting, context: function.evaluationContext)
@@ -259,7 +275,7 @@ private struct Compilation<Note: Sendable> {
       overwrites: plan.overwriteCount, arenaByteCount: plan.arenaByteCount, resultByteCount: plan.resultByteCount,
       algorithms: final.algorithmCounts(in: function.evaluationContext),
       seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18,
-      unprovenEqualities: isUniform ? final.unprovenEqualities : [], unknownNames: function.unknownNames)
+      unprovenEqualities: unproven, unknownNames: function.unknownNames)
     if options.printsGraphs {
       let text = final.text(algorithmsIn: function.evaluationContext)
       printError("graph of \(function.functionName) after all passes:\n\(text)")

@@ -134,7 +134,7 @@ extension Graph.Value {
 
 extension Graph {
   /// The axes that operations need equal, and that no fact shows to be equal at every shape in the ranges: those are
-  /// checked when a shape comes. One line each.
+  /// checked when a shape comes. One line each; for graphs as they were traced.
   package var unprovenEqualities: [String] {
     nodes.flatMap { node -> [String] in
       Self.equalAxes(of: node, self).compactMap { first, second in
@@ -170,9 +170,7 @@ extension Graph {
         if shapes[0][axes[0]].exact == 1 || shapes[1][axes[1]].exact == 1 { return nil }
         return ((node.inputs[0], axes[0]), (node.inputs[1], axes[1]))
       }
-    default:
-      guard let form = ConvolutionForm(node), form.sources.count > 1 else { return [] }
-      return pairs(form.sources.map { $0.inputs[0] }, except: graph.values[form.sources[0].inputs[0]].shape.rank - 1)
+    default: return []
     }
   }
 }

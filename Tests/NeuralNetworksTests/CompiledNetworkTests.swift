@@ -82,9 +82,8 @@ import Testing
 
   /// Twenty steps: parameters, momenta and losses stay together, dropout draws the same. Without the passes that round
   /// otherwise, to the bit. With them, statistics that a convolution takes while it writes are added in another order,
-  /// and the last bit of some of them differs. Twenty steps with momentum 0.99 make of that what they make of any
-  /// other last bit: single elements drift no further apart than those of two eager runs, one of them with its input
-  /// scaled by `1 + 2^-23`.
+  /// and the last bit of some of them differs: hardly anything after one step, of which twenty with momentum 0.99 make
+  /// more, as they do of any other last bit (docs/graph-compiler.md).
   @Test(arguments: ["plain2d", "plain3d_batchnorm", "plain3d_dropout", "resenc3d"], [true, false])
   func twentyTrainingSteps(_ name: String, _ isExact: Bool) throws {
     guard let golden = try GoldenNetwork(name) else {
@@ -105,17 +104,19 @@ import Testing
     var eager = Run(
       parameters: try golden.parameters(), state: SGD.State(parameterCount: network.layout.trainable.count))
     var compiled = eager
-    var rounded = eager
     let step = CompiledTrainingStep(
       network, loss: loss, optimizer: SGD(), maximumNorm: 12, batch: VariableRange(x.shape[0]...x.shape[0]),
       extents: x.shape.spatial.map { VariableRange($0...$0) }, targetChannels: nil, options: options)
-    for _ in 0..<20 {
+    for index in 0..<20 {
       eager.step(network, loss, x, targets)
-      if !isExact { rounded.step(network, loss, x * Float(1).nextUp, targets) }
       let other = step(
         input: x, targets: targets, parameters: &compiled.parameters, state: &compiled.state, learningRate: 0.001,
         generator: &compiled.generator)
       compiled.losses.append(other.loss)
+      if index == 0 {
+        let difference = compiled.difference(from: eager)
+        #expect(difference.relative < 1e-8 && difference.worst < 1e-7, "\(name), one step: \(difference)")
+      }
     }
     #expect(step.reports.count == 1, "\(name) was not compiled")
     #expect(compiled.generator == eager.generator)
@@ -124,11 +125,7 @@ import Testing
       #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)")
     }
     let difference = compiled.difference(from: eager)
-    #expect(difference.relative < 1e-5, "\(name): \(difference)")
-    if !isExact {
-      let unavoidable = rounded.difference(from: eager)
-      #expect(difference.worst <= 3 * unavoidable.worst && unavoidable.worst < 2e-5, "\(difference) \(unavoidable)")
-    }
+    #expect(difference.relative < 1e-5 && difference.worst < 5e-5, "\(name): \(difference)")
     for (mine, other) in zip(compiled.parameters.namedValues, eager.parameters.namedValues)
     where mine.value.elementType == .uint64 {
       #expect(mine.value.isBitwiseEqual(to: other.value), "\(name) \(mine.name)")

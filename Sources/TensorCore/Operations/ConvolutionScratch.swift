@@ -112,3 +112,10 @@ extension SplitConvolutionInputGradient: PlannedConvolution {
     return joined + plan.scratchByteCount(threads: context.pool.threadCount)
   }
 }
+
+extension SlabConvolution: PlannedConvolution {
+  /// Of the convolution as a whole; its slabs take the same algorithm.
+  package func plan(of inputs: [Shape], in context: EvaluationContext) -> ck_convolution_plan {
+    composed.plan(of: composedShapes(inputs), in: context)
+  }
+}

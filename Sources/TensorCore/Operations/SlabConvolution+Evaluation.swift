@@ -161,12 +161,6 @@ private struct SlabSource {
   }
 }
 
-extension ConvolutionAlgorithm {
-  fileprivate init(_ value: ck_convolution_algorithm) {
-    self = Self.allCases.first { $0.kernelValue == value } ?? .auto
-  }
-}
-
 extension SlabConvolution {
   func walk(of inputs: [Shape]) -> SlabWalk {
     let arguments = composedShapes(inputs)
