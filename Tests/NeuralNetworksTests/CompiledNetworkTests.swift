@@ -291,6 +291,24 @@ import Testing
       count(graphs.final, "NormalizationTerms") == 10 && count(graphs.final, "SplitConvolutionInputGradient") == 2)
   }
 
+  /// Printed graphs and the report name what the kernels of every convolution chose, gradients included.
+  @Test func algorithmsAreNamed() throws {
+    var training = SmallTraining()
+    let compiled = training.compiled(Self.options)
+    _ = training.step(compiled)
+    let (graph, report) = (try #require(compiled.graphs.first).final, try #require(compiled.reports.first))
+    let convolutions = graph.nodes.filter {
+      type(of: $0.operation).name.contains("Convolution") && !($0.operation is ConvolutionBiasGradient)
+    }
+    let lines = graph.text(algorithmsIn: .standard).split(separator: "\n")
+    for (name, count) in report.algorithms {
+      #expect(["direct", "winograd2", "winograd4"].contains(name))
+      #expect(lines.count { $0.contains("[\(name)](") } == count && report.description.contains("\(count) \(name)"))
+    }
+    #expect(convolutions.count > 30 && report.algorithms.values.reduce(0, +) == convolutions.count)
+    #expect(!graph.text().contains("direct"))
+  }
+
   /// In steady state nothing is allocated, and memory in use stays within what was announced. In a process of its own,
   /// because the counts are the process'.
   @Test func memoryIsPlanned() async {
