@@ -108,33 +108,48 @@ import Testing
 
   /// The result begins the announced lead before a source and overwrites it from there: the same bits.
   @Test(arguments: cases)
-  func overwritingWithALead(_ test: Case) throws {
+  func overwritingWithALead(_ test: Case) {
     let (upsampling, rest) = test.inputs()
     let inputs = upsampling + rest
-    let operation = test.slabs(.auto)
     let shapes = inputs.map(\.shape)
-    let expected = operation.evaluated(inputs, in: .standard)
-    let leads = inputs.indices.map { operation.overwritingLead(input: $0, with: 0, of: shapes) }
-    // A source of the result's shape, and nothing else.
-    #expect(leads.indices.filter { leads[$0] != nil } == inputs.indices.filter { shapes[$0] == expected[0].shape })
-    for (input, lead) in leads.enumerated() {
-      guard let lead else { continue }
-      let size = shapes[input].count * 4
-      let memory = Storage(byteCount: lead + size)
-      let source = memory.pointer + lead
-      source.copyMemory(from: TensorView(inputs[input]).bytes, byteCount: size)
-      var views = inputs.map(TensorView.init)
-      views[input] = TensorView(shape: shapes[input], elementType: .float32, bytes: source)
-      let statistics = expected.dropFirst().map { Tensor(uninitialized: $0.shape, elementType: .float32) }
-      operation.evaluate(
-        views,
-        into: [MutableTensorView(shape: expected[0].shape, elementType: .float32, bytes: memory.pointer)]
-          + statistics.map(MutableTensorView.init), in: .standard)
-      let result = Tensor(uninitialized: expected[0].shape, elementType: .float32)
-      MutableTensorView(result).bytes.copyMemory(from: memory.pointer, byteCount: size)
-      #expect(isSame(result, expected[0]))
-      #expect(zip(statistics, expected.dropFirst()).allSatisfy { isSame($0, $1) })
+    for level in EvaluationContext.availableInstructionSets {
+      let context = EvaluationContext(pool: .shared, instructionSet: level)
+      for algorithm in ConvolutionAlgorithm.allCases {
+        let operation = test.slabs(algorithm)
+        let expected = operation.evaluated(inputs, in: context)
+        let leads = inputs.indices.map { operation.overwritingLead(input: $0, with: 0, of: shapes) }
+        // A source of the result's shape, and nothing else.
+        #expect(leads.indices.filter { leads[$0] != nil } == inputs.indices.filter { shapes[$0] == expected[0].shape })
+        for (input, lead) in leads.enumerated() {
+          guard let lead else { continue }
+          let what = "\(String(cString: ck_instruction_set_name(level))) \(algorithm) over input \(input)"
+          let actual = evaluated(operation, inputs, over: input, lead: lead, in: context)
+          #expect(isSame(actual[0], expected[0]), "\(what)")
+          for (a, b) in zip(actual, expected).dropFirst() {
+            expectClose(a, ReferenceArray(b), tolerance: 2e-6, "\(what), statistics")
+          }
+        }
+      }
     }
+  }
+
+  /// The outputs, the first of which was written over an input from `lead` bytes before it on.
+  private func evaluated(
+    _ operation: SlabConvolution, _ inputs: [Tensor], over input: Int, lead: Int, in context: EvaluationContext
+  ) -> [Tensor] {
+    let shapes = operation.shapes(of: inputs.map(\.shape))
+    let size = inputs[input].shape.count * MemoryLayout<Float>.stride
+    let memory = Storage(byteCount: lead + size)
+    (memory.pointer + lead).copyMemory(from: TensorView(inputs[input]).bytes, byteCount: size)
+    var views = inputs.map(TensorView.init)
+    views[input] = TensorView(shape: inputs[input].shape, elementType: .float32, bytes: memory.pointer + lead)
+    let outputs = shapes.map { Tensor(uninitialized: $0, elementType: .float32) }
+    var targets = outputs.map(MutableTensorView.init)
+    targets[0] = MutableTensorView(shape: shapes[0], elementType: .float32, bytes: memory.pointer)
+    operation.evaluate(views, into: targets, in: context)
+    MutableTensorView(outputs[0]).bytes.copyMemory(from: memory.pointer, byteCount: size)
+    withExtendedLifetime((memory, inputs)) {}
+    return outputs
   }
 
   /// A plan for the largest shapes serves all: leads and what is held never shrink as shapes grow.

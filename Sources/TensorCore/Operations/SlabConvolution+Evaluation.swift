@@ -39,9 +39,7 @@ struct SlabWalk {
   var lead: Int { positions + padding * plane }
 
   /// Positions of a source that one slab reads, made in blocks of `stride` planes; never less for a larger result.
-  func heldPositions(stride: Int) -> Int {
-    min(positions + (kernel - 1 + 2 * (stride - 1)) * plane, extent * plane)
-  }
+  func heldPositions(stride: Int) -> Int { min(positions + (kernel - 1 + stride - 1) * plane, extent * plane) }
 }
 
 /// The plans for the slabs of one instance. The algorithms are those of the uncut operations, and so are the packed weights.
@@ -108,10 +106,10 @@ private struct SlabPlans {
     wholeUpsampling = upsamplingPlan(arguments[0], inputs[0], like: nil)
     var end = 0
     for index in slabs.indices {
-      let first = slabs[index].input.lowerBound / stride, last = (slabs[index].input.upperBound + stride - 1) / stride
-      slabs[index].held = first * stride..<last * stride
-      slabs[index].added = max(first, end)..<max(first, end, last)
-      end = max(end, last)
+      let last = max(end, (slabs[index].input.upperBound + stride - 1) / stride)
+      slabs[index].held = slabs[index].input.lowerBound..<last * stride
+      slabs[index].added = end..<last
+      end = last
       guard !slabs[index].added.isEmpty else { continue }
       let count = slabs[index].added.count
       var cutPlan = upsamplingPlan(cut(arguments[0], count * stride), cut(inputs[0], count), like: wholeUpsampling)
@@ -161,6 +159,13 @@ private struct SlabSource {
   }
 }
 
+extension TensorView {
+  fileprivate func overlaps(_ other: MutableTensorView) -> Bool {
+    let end = bytes + count * elementType.byteCount, otherEnd = other.bytes + other.count * other.elementType.byteCount
+    return bytes < UnsafeRawPointer(otherEnd) && UnsafeRawPointer(other.bytes) < end
+  }
+}
+
 extension SlabConvolution {
   func walk(of inputs: [Shape]) -> SlabWalk {
     let arguments = composedShapes(inputs)
@@ -191,7 +196,7 @@ extension SlabConvolution {
     } ?? 0
   }
 
-  /// Also enough for a pass of its own for the statistics, which some plans need.
+  /// Also enough for a pass of its own for the statistics, which some plans need, and for all at once.
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
     let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let walk = walk(of: inputs)
@@ -205,10 +210,15 @@ extension SlabConvolution {
         composed.givesStatistics ? inputs[0][0] * ofInstance : 0,
       ] + [Int](repeating: ofTask, count: context.pool.threadCount)
     let statistics = composed.givesStatistics ? NormalizationLayout(shapes(of: inputs)[0]).scratchByteCount : 0
-    return counts.reduce(statistics) { $0 + ScratchMemory.size(of: $1 * MemoryLayout<Float>.stride) }
+    let inSlabs = counts.reduce(statistics) { $0 + ScratchMemory.size(of: $1 * MemoryLayout<Float>.stride) }
+    return upsampling == nil ? max(inSlabs, composed.scratchByteCount(of: inputs, in: context)) : inSlabs
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
+    // Slabs save nothing where the result has memory of its own; at once it is faster.
+    guard upsampling != nil || inputs.contains(where: { $0.overlaps(outputs[0]) }) else {
+      return composed.evaluate(inputs, into: outputs, in: context)
+    }
     let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shapes = inputs.map(\.shape)
     let walk = walk(of: shapes)
@@ -242,7 +252,7 @@ extension SlabConvolution {
                     upsampled.fill(
                       memory, slab, after: index > 0 ? slabs[index - 1].held : 0..<0, instance: instance,
                       packedUpsampling, kernels, context)
-                    parts.insert(upsampled.kernelSource(memory, slab), at: 0)
+                    parts.insert(upsampled.kernelSource(memory), at: 0)
                   }
                   let plane = instance * walk.extent + slab.output.lowerBound
                   let values = result.floats + plane * resultPlane
@@ -313,10 +323,8 @@ private struct UpsampledSlabs {
         count: 1, values: (at, at), channels: (Int32(channels), Int32(channels)), statistics: nil))
   }
 
-  /// What the convolution of `slab` reads.
-  func kernelSource(_ memory: UnsafePointer<Float>, _ slab: SlabPlans.Slab) -> ck_convolution_source {
-    ck_convolution_source(
-      values: memory + (slab.input.lowerBound - slab.held.lowerBound) * planeFloats, channels: Int32(channels),
-      terms: nil, slope: 1)
+  /// What the convolution of a slab reads: all that is held, from its first plane on.
+  func kernelSource(_ memory: UnsafePointer<Float>) -> ck_convolution_source {
+    ck_convolution_source(values: memory, channels: Int32(channels), terms: nil, slope: 1)
   }
 }
