@@ -23,8 +23,9 @@ public struct MemoryEstimate: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension SlidingWindowPredictor {
-  /// The sums of the slices under way, the logits of the tiles in the network, and the network's activations: what the
-  /// compiler planned, which no run exceeds, or a formula where the network runs without it.
+  /// The sums of the slices under way, the logits of the tiles in the network, what convolutions keep of their weights,
+  /// and the network's activations: what the compiler planned, which no run exceeds, or a formula where the network runs
+  /// without it.
   package func memoryEstimate(imageShape: [Int], network: UNet) -> [MemoryEstimate.Part] {
     let window = SlidingWindow(imageShape: imageShape, patchSize: patchSize, stepSize: stepSize)
     let plane = window.paddedShape[1] * window.paddedShape[2]
@@ -42,6 +43,7 @@ extension SlidingWindowPredictor {
     return [
       .init(name: "sums of overlapping tiles", bytes: 4 * sums * window.tileShape[0] * plane * (headCount + 1)),
       .init(name: "logits of tiles", bytes: tileLogits),
+      .init(name: "weights as kernels read them", bytes: foldCount * network.layout.convolutionWeightByteCount),
       .init(
         name: "activations",
         bytes: 4 * batch * network.inputChannels + (planned ?? Self.activationByteCount(of: network, voxels: batch))),

@@ -75,10 +75,8 @@ public struct ParameterSet: Sendable {
   /// The same values for many predictions: what convolutions make of their weights is kept for the next call, in at most
   /// `byteLimit` bytes, by default as many as the values have.
   public func preparedForPrediction(byteLimit: Int? = nil) -> ParameterSet {
-    let weights = layout.trainable.map { values[$0] }.filter { $0.rank > 2 }
-    let size = weights.reduce(0) { $0 + $1.count * $1.elementType.byteCount }
-    let budget = PackedForms.Budget(byteCount: byteLimit ?? size)
-    for weight in weights { weight.keepPackedForms(budget) }
+    let budget = PackedForms.Budget(byteCount: byteLimit ?? layout.convolutionWeightByteCount)
+    for index in layout.convolutionWeights { values[index].keepPackedForms(budget) }
     return self
   }
 
@@ -102,4 +100,13 @@ public struct ParameterSet: Sendable {
 public struct BufferUpdate: Sendable {
   public let reference: ParameterReference
   public let value: Tensor
+}
+
+extension ParameterLayout {
+  fileprivate var convolutionWeights: [Int] { trainable.filter { entries[$0].shape.rank > 2 } }
+
+  /// What the weights of all convolutions take, and with it what is kept for predictions by default.
+  package var convolutionWeightByteCount: Int {
+    convolutionWeights.reduce(0) { $0 + entries[$1].shape.count * entries[$1].elementType.byteCount }
+  }
 }
