@@ -172,7 +172,14 @@ static void pack_direct(const ck_convolution_plan *plan, const float *weights, f
 ALWAYS_INLINE simd_float read_through(
     simd_float value, simd_float mean, simd_float scale, simd_float offset, simd_float slope) {
   const simd_float z = simd_multiply_add(value - mean, scale, offset);
+  // With slopes in 0 ... 1 the larger of both; where the instruction takes one of two, of equals and of NaN the latter.
+#if defined(SIMD_AVX512)
+  return (simd_float)_mm512_max_ps((__m512)(z * slope), (__m512)z);
+#elif defined(SIMD_AVX2)
+  return (simd_float)_mm256_max_ps((__m256)(z * slope), (__m256)z);
+#else
   return simd_select(z > simd_broadcast(0), z, z * slope);
+#endif
 }
 
 /// Copies `channels` channels from `first` on of `pixels` pixels of a source, read as its terms say.
@@ -455,6 +462,92 @@ static void run_phase(
   }
 }
 
+/// Whether there are so few results for a pixel (those of an output head) that vectors of channels would be half empty:
+/// then a vector holds pixels.
+static int is_narrow(const ck_convolution_plan *plan) {
+  if (plan->pass != CK_CONVOLUTION_FORWARD || plan->shape.groups != 1) return 0;
+  if (2 * plan->destination_channels > SIMD_WIDTH || ck_kernel_taps(plan) != 1) return 0;
+  for (int a = 0; a < 3; ++a) {
+    if (plan->shape.stride[a] != 1 || plan->source_size[a] != plan->destination_size[a]) return 0;
+  }
+  return plan->shape.padding_lower[0] == 0 && plan->shape.padding_lower[1] == 0 && plan->shape.padding_lower[2] == 0;
+}
+
+/// One row of pixels of a narrow convolution; sums in the order of `tile_pixels`.
+ALWAYS_INLINE void run_narrow_row(
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+    float *destination, ptrdiff_t first, int image, const int outputs) {
+  for (int x = 0; x < plan->source_size[2]; x += SIMD_WIDTH) {
+    const int count = ck_minimum(SIMD_WIDTH, plan->source_size[2] - x);
+    simd_float sums[SIMD_WIDTH / 2];
+    UNROLL for (int o = 0; o < outputs; ++o) sums[o] = simd_broadcast(bias ? bias[o] : 0);
+    const float *weights = packed;
+    for (const ck_convolution_source *source = input->sources; source < input->sources + input->count; ++source) {
+      const int channels = source->channels;
+      const float *const pixels = source->values + (first + x) * channels;
+      const float *const terms = source->terms ? source->terms + (ptrdiff_t)image * channels : 0;
+      const ptrdiff_t term = (ptrdiff_t)plan->shape.batch * channels;
+      for (int c = 0; c < channels; c += SIMD_WIDTH) {
+        const int lanes = ck_minimum(SIMD_WIDTH, channels - c);
+        simd_float values[SIMD_WIDTH];
+        if (lanes == SIMD_WIDTH && count == SIMD_WIDTH) {
+          UNROLL for (int p = 0; p < SIMD_WIDTH; ++p) values[p] = simd_load(pixels + p * channels + c);
+        } else {
+          for (int p = 0; p < SIMD_WIDTH; ++p) {
+            values[p] = p < count ? simd_load_partial(pixels + p * channels + c, lanes) : simd_broadcast(0);
+          }
+        }
+        if (terms) {
+          const simd_float mean = simd_load_partial(terms + c, lanes), scale = simd_load_partial(terms + term + c, lanes),
+                           offset = simd_load_partial(terms + 2 * term + c, lanes), slope = simd_broadcast(source->slope);
+          UNROLL for (int p = 0; p < SIMD_WIDTH; ++p) values[p] = read_through(values[p], mean, scale, offset, slope);
+        }
+        simd_transpose(values);
+        for (int k = 0; k < lanes; ++k, weights += SIMD_WIDTH) {
+          UNROLL for (int o = 0; o < outputs; ++o) {
+            sums[o] = simd_multiply_add(values[k], simd_load_factor(weights + o), sums[o]);
+          }
+        }
+      }
+    }
+    float *const to = destination + (first + x) * outputs;
+    UNROLL for (int o = 0; o < outputs; ++o) {
+      for (int p = 0; p < count; ++p) to[p * outputs + o] = sums[o][p];
+    }
+  }
+}
+
+#define NARROW_CASE(outputs)                                                                             \
+  case outputs:                                                                                          \
+    run_narrow_row(plan, input, packed, bias, output->values[0], first, image, outputs);                 \
+    break;
+
+/// All pixels of z in z0..<z1, y in y0..<y1.
+static void run_narrow(
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
+    const ck_convolution_output *output, int image, int z0, int z1, int y0, int y1) {
+  const int *size = plan->source_size;
+  for (int z = z0; z < z1; ++z) {
+    for (int y = y0; y < y1; ++y) {
+      const ptrdiff_t first = (((ptrdiff_t)image * size[0] + z) * size[1] + y) * size[2];
+      switch (plan->destination_channels) {
+        NARROW_CASE(1)
+        NARROW_CASE(2)
+#if SIMD_WIDTH >= 8
+        NARROW_CASE(3)
+        NARROW_CASE(4)
+#endif
+#if SIMD_WIDTH >= 16
+        NARROW_CASE(5)
+        NARROW_CASE(6)
+        NARROW_CASE(7)
+        NARROW_CASE(8)
+#endif
+      }
+    }
+  }
+}
+
 static void run_direct(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
     const ck_convolution_output *output, float *scratch, int task) {
@@ -471,6 +564,10 @@ static void run_direct(
   const int b0 = (int)((long)plan->channel_blocks * split / plan->channel_splits);
   const int b1 = (int)((long)plan->channel_blocks * (split + 1) / plan->channel_splits);
 
+  if (!record && is_narrow(plan)) {
+    run_narrow(plan, input, packed, bias, output, image, z0, z1, y0, y1);
+    return;
+  }
   float *const slab = scratch, *const patches = slab + plan->slab_floats;
   ptrdiff_t *const offsets = (ptrdiff_t *)(patches + plan->patch_floats);
   if (!plan->reads_tensor) fill_slab(plan, input, image, group, z0, y0, slab);

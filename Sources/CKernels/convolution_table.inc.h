@@ -31,12 +31,12 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   const double weights = 4 * points * sources * vectors * SIMD_WIDTH;
   const double source_vectors = ck_divide_up(plan->source_channels, SIMD_WIDTH);
   const double products = (gradient ? 1.15 : 1.08) * tiles * points * sources * vectors;
-  const double splits = gradient ? 1 : plan->channel_splits;
-  const double transforms = (points > 100 ? 18 : 12) * tiles * points * (source_vectors * splits + vectors);
+  const double transforms = (points > 100 ? 18 : 12) * tiles * points * (source_vectors + vectors);
   const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 0.65 : 0.36);
+  // Weights that a level-3 cache holds arrive while others are multiplied.
   const double passes = gradient ? 2 * blocks : blocks;
-  const double traffic =
-      passes * weights * (weights > 12 * megabyte ? 0.35 : weights > megabyte ? 0.1 : 0.0);
+  const double rate = weights > 13 * megabyte ? 0.35 : weights <= megabyte ? 0.0 : gradient ? 0.1 : 0.03;
+  const double traffic = passes * weights * rate;
   return products + transforms + transformed + traffic;
 }
 
@@ -82,8 +82,9 @@ static void choose_plan(
 
 static void plan(
     const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
-    ck_convolution_plan *plan) {
+    int threads, ck_convolution_plan *plan) {
   choose_plan(shape, pass, algorithm, is_plain, plan);
+  if (pass != CK_CONVOLUTION_WEIGHT_GRADIENT && plan->algorithm != CK_CONVOLUTION_DIRECT) share_blocks(plan, threads);
   if (plan->statistics_records > 0) plan->statistics_floats = 16 + 3 * packed_channels(plan->destination_channels);
 }
 

@@ -1,4 +1,5 @@
-// N-dimensional Winograd convolution, forward and input gradient: kernels of 3 (or 1) along each axis, stride 1.
+// N-dimensional Winograd convolution: kernels of 3 (or 1) along each axis; forward with strides of 1 and 2, input
+// gradient with strides of 1.
 //
 // A task takes a block of output tiles through the cache: each tile's input box is transformed along x and y; then
 // for each (y, x) point the planes are transformed along z, multiplied with the transformed weights and transformed
@@ -32,22 +33,26 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
     const int gradient, const int reads_through, const int careful) {
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
   const int samples_y = gradient ? tile_y : points_y, samples_x = gradient ? tile_x : points_x;
+  // What is written could be the box itself, for all the compiler knows: without copies it would read it again and again.
+  const ptrdiff_t chunk = box->chunk, plane = box->plane, row = box->row, pixel = box->pixel, term = box->term;
+  const int channels = box->channels;
+  const float *const terms = box->terms;
+  const simd_float slope = simd_broadcast(reads_through ? box->slope : 1);
   LOOP for (int z = 0; z < planes; ++z) {
-    LOOP for (int c = 0; c < box->channels; c += SIMD_WIDTH) {
+    LOOP for (int c = 0; c < channels; c += SIMD_WIDTH) {
       simd_float rows[WINOGRAD_POINTS][WINOGRAD_POINTS];
-      float *target = box->target + (ptrdiff_t)z * points_y * points_x * box->chunk + c;
+      float *target = box->target + (ptrdiff_t)z * points_y * points_x * chunk + c;
       if (careful && (z < box->low[0] || z >= box->high[0])) {
-        LOOP for (int p = 0; p < points_y * points_x; ++p) simd_store(target + p * box->chunk, simd_broadcast(0));
+        LOOP for (int p = 0; p < points_y * points_x; ++p) simd_store(target + p * chunk, simd_broadcast(0));
         continue;
       }
-      const float *pixels = box->pixels + z * box->plane + c;
-      simd_float mean, scale, offset, slope;
+      const float *pixels = box->pixels + z * plane + c;
+      simd_float mean, scale, offset;
       if (reads_through) {
-        const int lanes = careful ? box->channels - c : SIMD_WIDTH;
-        mean = simd_load_lanes(box->terms + c, lanes);
-        scale = simd_load_lanes(box->terms + box->term + c, lanes);
-        offset = simd_load_lanes(box->terms + 2 * box->term + c, lanes);
-        slope = simd_broadcast(box->slope);
+        const int lanes = careful ? channels - c : SIMD_WIDTH;
+        mean = simd_load_lanes(terms + c, lanes);
+        scale = simd_load_lanes(terms + term + c, lanes);
+        offset = simd_load_lanes(terms + 2 * term + c, lanes);
       }
       LOOP for (int y = 0; y < samples_y; ++y) {
         simd_float x[WINOGRAD_POINTS];
@@ -55,7 +60,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
           const int inside = y >= box->low[1] && y < box->high[1];
           UNROLL for (int k = 0; k < samples_x; ++k) {
             if (inside && k >= box->low[2] && k < box->high[2]) {
-              x[k] = simd_load_lanes(pixels + y * box->row + k * box->pixel, box->channels - c);
+              x[k] = simd_load_lanes(pixels + y * row + k * pixel, channels - c);
               if (reads_through) x[k] = read_through(x[k], mean, scale, offset, slope);
             } else {
               x[k] = simd_broadcast(0);
@@ -63,7 +68,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
           }
         } else {
           UNROLL for (int k = 0; k < samples_x; ++k) {
-            x[k] = simd_load(pixels + y * box->row + k * box->pixel);
+            x[k] = simd_load(pixels + y * row + k * pixel);
             if (reads_through) x[k] = read_through(x[k], mean, scale, offset, slope);
           }
         }
@@ -81,7 +86,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
         } else {
           transform_input(tile_y, x, v);
         }
-        UNROLL for (int y = 0; y < points_y; ++y) simd_store(target + (y * points_x + k) * box->chunk, v[y]);
+        UNROLL for (int y = 0; y < points_y; ++y) simd_store(target + (y * points_x + k) * chunk, v[y]);
       }
     }
   }
@@ -105,43 +110,47 @@ typedef struct winograd_result {
 ALWAYS_INLINE void transform_back(
     const winograd_result *result, const int tile_y, const int tile_x, const int careful, const int streams,
     const int counts) {
-  const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
+  const int points_y = winograd_sums(tile_y), points_x = winograd_sums(tile_x);
+  const int rows_y = winograd_outputs(tile_y), columns_x = winograd_outputs(tile_x);
+  const ptrdiff_t chunk = result->chunk, plane = result->plane, row = result->row, pixel = result->pixel;
+  const int rows_here = result->rows, columns_here = result->columns, lanes = result->lanes;
+  const simd_float bias = result->bias;
   simd_float shift = simd_broadcast(0), sum = simd_broadcast(0), square = simd_broadcast(0);
   int starts = counts && result->starts;
   if (counts && !starts) shift = simd_load(result->moments);
   LOOP for (int z = 0; z < result->planes; ++z) {
     simd_float rows[4][WINOGRAD_POINTS];
-    const float *points = result->points + (ptrdiff_t)z * points_y * points_x * result->chunk;
+    const float *points = result->points + (ptrdiff_t)z * points_y * points_x * chunk;
     LOOP for (int k = 0; k < points_x; ++k) {
       simd_float m[WINOGRAD_POINTS], y[4];
-      UNROLL for (int p = 0; p < points_y; ++p) m[p] = simd_load(points + (p * points_x + k) * result->chunk);
+      UNROLL for (int p = 0; p < points_y; ++p) m[p] = simd_load(points + (p * points_x + k) * chunk);
       transform_output(tile_y, m, y);
-      UNROLL for (int p = 0; p < tile_y; ++p) rows[p][k] = y[p];
+      UNROLL for (int p = 0; p < rows_y; ++p) rows[p][k] = y[p];
     }
-    LOOP for (int p = 0; p < tile_y; ++p) {
-      if (careful && p >= result->rows) break;
+    LOOP for (int p = 0; p < rows_y; ++p) {
+      if (careful && p >= rows_here) break;
       simd_float m[WINOGRAD_POINTS], y[4];
       UNROLL for (int k = 0; k < points_x; ++k) m[k] = rows[p][k];
       transform_output(tile_x, m, y);
-      float *pixels = result->pixels + z * result->plane + p * result->row;
+      float *pixels = result->pixels + z * plane + p * row;
       if (counts && starts) {
         // Near the mean, so that the squares of the differences lose little.
-        const int columns = careful ? result->columns : tile_x;
-        UNROLL for (int k = 0; k < tile_x; ++k) {
-          if (k < columns) shift += y[k] + result->bias;
+        const int columns = careful ? columns_here : columns_x;
+        UNROLL for (int k = 0; k < columns_x; ++k) {
+          if (k < columns) shift += y[k] + bias;
         }
         shift *= simd_broadcast(1.0f / (float)columns);
         starts = 0;
       }
-      UNROLL for (int k = 0; k < tile_x; ++k) {
-        y[k] += result->bias;
-        if (careful && k >= result->columns) continue;
+      UNROLL for (int k = 0; k < columns_x; ++k) {
+        y[k] += bias;
+        if (careful && k >= columns_here) continue;
         if (streams) {
-          simd_stream(pixels + k * result->pixel, y[k]);
+          simd_stream(pixels + k * pixel, y[k]);
         } else if (careful) {
-          simd_store_lanes(pixels + k * result->pixel, y[k], result->lanes);
+          simd_store_lanes(pixels + k * pixel, y[k], lanes);
         } else {
-          simd_store(pixels + k * result->pixel, y[k]);
+          simd_store(pixels + k * pixel, y[k]);
         }
         if (counts) {
           const simd_float difference = y[k] - shift;
@@ -182,12 +191,14 @@ ALWAYS_INLINE void transform_back(
       transform_back(result, ty, tx, 0, 0, counts);                                                                    \
     }                                                                                                                  \
   }
-#define WINOGRAD_INSTANCE(ty, tx)              \
+#define WINOGRAD_FORWARD(ty, tx)               \
   WINOGRAD_BOX(transform_box, ty, tx, 0, 0)    \
   WINOGRAD_BOX(read_box, ty, tx, 0, 1)         \
-  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)     \
   WINOGRAD_BACK(transform_back, ty, tx, 0)     \
   WINOGRAD_BACK(count_back, ty, tx, 1)
+#define WINOGRAD_INSTANCE(ty, tx) \
+  WINOGRAD_FORWARD(ty, tx)        \
+  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)
 
 WINOGRAD_INSTANCE(1, 2)
 WINOGRAD_INSTANCE(1, 4)
@@ -198,19 +209,34 @@ WINOGRAD_INSTANCE(2, 4)
 WINOGRAD_INSTANCE(4, 2)
 WINOGRAD_INSTANCE(4, 4)
 WINOGRAD_INSTANCE(1, 1)
-#define WINOGRAD_TABLE(kind) \
-  {{kind##_1_1, kind##_1_2, kind##_1_4}, {kind##_2_1, kind##_2_2, kind##_2_4}, {kind##_4_1, kind##_4_2, kind##_4_4}}
+WINOGRAD_FORWARD(1, 3)
+WINOGRAD_FORWARD(3, 1)
+WINOGRAD_FORWARD(3, 3)
+#define WINOGRAD_TABLE(kind)                             \
+  {                                                      \
+    {kind##_1_1, kind##_1_2, kind##_1_3, kind##_1_4},    \
+    {kind##_2_1, kind##_2_2, 0, kind##_2_4},             \
+    {kind##_3_1, 0, kind##_3_3, 0},                      \
+    {kind##_4_1, kind##_4_2, 0, kind##_4_4},             \
+  }
 
 typedef void (*winograd_box_function)(const winograd_box *, int, int);
 typedef void (*winograd_result_function)(const winograd_result *, int, int);
-static const winograd_box_function transform_box_table[3][3] = WINOGRAD_TABLE(transform_box);
-static const winograd_box_function read_box_table[3][3] = WINOGRAD_TABLE(read_box);
-static const winograd_box_function gradient_box_table[3][3] = WINOGRAD_TABLE(gradient_box);
-static const winograd_result_function transform_back_table[3][3] = WINOGRAD_TABLE(transform_back);
-static const winograd_result_function count_back_table[3][3] = WINOGRAD_TABLE(count_back);
+static const winograd_box_function transform_box_table[4][4] = WINOGRAD_TABLE(transform_box);
+static const winograd_box_function read_box_table[4][4] = WINOGRAD_TABLE(read_box);
+static const winograd_box_function gradient_box_table[4][4] = {
+    {gradient_box_1_1, gradient_box_1_2, 0, gradient_box_1_4},
+    {gradient_box_2_1, gradient_box_2_2, 0, gradient_box_2_4},
+    {0},
+    {gradient_box_4_1, gradient_box_4_2, 0, gradient_box_4_4},
+};
+static const winograd_result_function transform_back_table[4][4] = WINOGRAD_TABLE(transform_back);
+static const winograd_result_function count_back_table[4][4] = WINOGRAD_TABLE(count_back);
 
-/// Tiles of 1, 2 and 4 as indices 0, 1 and 2.
-static int winograd_index(int tile) { return tile / 2; }
+/// What is done along an axis: the plan's tile, or WINOGRAD_STRIDED. One less is the index in the tables.
+ALWAYS_INLINE int winograd_kind(const ck_convolution_plan *plan, int axis) {
+  return plan->shape.stride[axis] == 2 ? WINOGRAD_STRIDED : plan->tile[axis];
+}
 
 /// z transform of `floats` values of every plane: `planes` samples, `plane_stride` apart, to points `point_stride`
 /// apart.
@@ -229,23 +255,34 @@ ALWAYS_INLINE void transform_planes(const float *source, ptrdiff_t plane_stride,
   }
 }
 
+/// The way back, from sums to planes; `adds` to what the planes hold.
 ALWAYS_INLINE void transform_planes_back(const float *points, ptrdiff_t point_stride, float *planes,
-    ptrdiff_t plane_stride, ptrdiff_t floats, const int tile) {
-  const int count = winograd_points(tile);
+    ptrdiff_t plane_stride, ptrdiff_t floats, const int adds, const int tile) {
+  const int count = winograd_sums(tile);
   LOOP for (ptrdiff_t i = 0; i < floats; i += SIMD_WIDTH) {
     simd_float m[WINOGRAD_POINTS], y[4];
     UNROLL for (int p = 0; p < count; ++p) m[p] = simd_load(points + p * point_stride + i);
     transform_output(tile, m, y);
-    UNROLL for (int p = 0; p < tile; ++p) simd_store(planes + p * plane_stride + i, y[p]);
+    UNROLL for (int p = 0; p < winograd_outputs(tile); ++p) {
+      float *at = planes + p * plane_stride + i;
+      simd_store(at, adds ? simd_load(at) + y[p] : y[p]);
+    }
   }
 }
 
-/// sums[t] = sum over channels of values[t][channel] * weights[channel], for one register tile.
+/// sums[t] = sum over channels of values[t][channel] * weights[channel], for one register tile; `adds` to what is
+/// there.
 ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const float *weights, int run, float *sums_at,
-    const int groups, const int vectors) {
+    int adds, const int groups, const int vectors) {
   simd_float sums[TILE_SLOTS][TILE_VECTORS];
-  UNROLL for (int p = 0; p < groups * TILE_GROUP; ++p) {
-    UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = simd_broadcast(0);
+  if (adds) {
+    UNROLL for (int p = 0; p < groups * TILE_GROUP; ++p) {
+      UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = simd_load(sums_at + (p * vectors + v) * SIMD_WIDTH);
+    }
+  } else {
+    UNROLL for (int p = 0; p < groups * TILE_GROUP; ++p) {
+      UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = simd_broadcast(0);
+    }
   }
   const float *source[TILE_GROUPS];
   UNROLL for (int g = 0; g < groups; ++g) source[g] = values + g * TILE_GROUP * stride;
@@ -270,20 +307,21 @@ ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const flo
 
 /// The products of one block of destination channels at `points` z points.
 ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff_t value_points, const float *weights,
-    int run, float *sums, ptrdiff_t sum_points, int points, int tiles, const int vectors) {
+    int run, float *sums, ptrdiff_t sum_points, int points, int tiles, int adds, const int vectors) {
   for (int p = 0; p < points; ++p) {
     int t = 0;
     for (; t + TILE_SLOTS <= tiles; t += TILE_SLOTS) {
-      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, TILE_GROUPS, vectors);
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, TILE_GROUPS,
+          vectors);
     }
 #if TILE_GROUPS == 3
     if (t + 2 * TILE_GROUP <= ck_round_up(tiles, TILE_GROUP)) {
-      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, 2, vectors);
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, 2, vectors);
       t += 2 * TILE_GROUP;
     }
 #endif
     for (; t < tiles; t += TILE_GROUP) {
-      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, 1, vectors);
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, 1, vectors);
     }
     values += value_points;
     weights += (ptrdiff_t)run * vectors * SIMD_WIDTH;
@@ -291,15 +329,16 @@ ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff
   }
 }
 
-#define PRODUCT_INSTANCE(vectors)                                                                                \
-  static __attribute__((noinline)) void product_points_##vectors(const float *values, ptrdiff_t stride,          \
-      ptrdiff_t value_points, const float *weights, int run, float *sums, ptrdiff_t sum_points, int points, int tiles) { \
-    product_points(values, stride, value_points, weights, run, sums, sum_points, points, tiles, vectors);        \
+#define PRODUCT_INSTANCE(vectors)                                                                               \
+  static __attribute__((noinline)) void product_points_##vectors(const float *values, ptrdiff_t stride,         \
+      ptrdiff_t value_points, const float *weights, int run, float *sums, ptrdiff_t sum_points, int points,     \
+      int tiles, int adds) {                                                                                    \
+    product_points(values, stride, value_points, weights, run, sums, sum_points, points, tiles, adds, vectors); \
   }
 PRODUCT_INSTANCE(1)
 PRODUCT_INSTANCE(2)
 typedef void (*product_function)(
-    const float *, ptrdiff_t, ptrdiff_t, const float *, int, float *, ptrdiff_t, int, int);
+    const float *, ptrdiff_t, ptrdiff_t, const float *, int, float *, ptrdiff_t, int, int, int);
 #if TILE_VECTORS == 4
 PRODUCT_INSTANCE(3)
 PRODUCT_INSTANCE(4)
@@ -314,16 +353,21 @@ static int set_winograd_tiles(const ck_convolution_shape *shape, int tile, ck_co
   if (shape->groups != 1) return 0;
   int threes = 0;
   for (int a = 0; a < 3; ++a) {
-    if (shape->stride[a] != 1) return 0;
-    if (shape->kernel[a] == 1) {
+    const int stride = shape->stride[a];
+    if (shape->kernel[a] == 1 && stride == 1) {
       plan->tile[a] = 1;
-    } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1) {
+    } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 1) {
       plan->tile[a] = tile;
+      ++threes;
+    } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 2 && plan->pass == CK_CONVOLUTION_FORWARD) {
+      plan->tile[a] = winograd_outputs(WINOGRAD_STRIDED);
       ++threes;
     } else {
       return 0;
     }
   }
+  // Within a plane strides are the same, or there is one axis only.
+  if (plan->tile[1] > 1 && plan->tile[2] > 1 && shape->stride[1] != shape->stride[2]) return 0;
   return threes > 0;
 }
 
@@ -335,7 +379,7 @@ static int winograd_origin(const ck_convolution_plan *plan, int axis) {
 
 static void set_winograd_sizes(ck_convolution_plan *plan) {
   for (int a = 0; a < 3; ++a) {
-    plan->points[a] = winograd_points(plan->tile[a]);
+    plan->points[a] = winograd_points(winograd_kind(plan, a));
     plan->tiles[a] = ck_divide_up(
         plan->pass == CK_CONVOLUTION_WEIGHT_GRADIENT ? plan->shape.output[a] : plan->destination_size[a], plan->tile[a]);
   }
@@ -349,27 +393,46 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   const ptrdiff_t flat = plan->points[1] * plan->points[2];
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
   const ptrdiff_t all_tiles = (ptrdiff_t)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
-  // As many tiles as keep the points in a level-2 cache, but enough to make use of the weights that are read.
-  const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
-  int tiles = (int)ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12)))) * 12;
-  if (plan->source_channels >= 64) tiles = ck_maximum(tiles, 24);
-  if (plan->source_channels >= 128) tiles = ck_maximum(tiles, 48);
-  if (tiles > all_tiles) tiles = (int)ck_round_up((int)all_tiles, TILE_GROUP);
-  plan->block_tiles = tiles;
-  const int blocks = (int)((all_tiles + tiles - 1) / tiles);
-  // Blocks in a row fetch each other's input ahead.
-  plan->task_blocks = ck_maximum(1, ck_minimum(16, blocks / 32));
-  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_maximum(1, 8 / blocks));
-  plan->tasks = ck_divide_up(blocks, plan->task_blocks) * plan->channel_splits;
+  const ptrdiff_t flat_sums = (ptrdiff_t)winograd_sums(winograd_kind(plan, 1)) * winograd_sums(winograd_kind(plan, 2));
+  const ptrdiff_t tile_floats = flat * plan->points[0] * sources + flat_sums * plan->tile[0] * destinations;
   plan->packed_floats = flat * plan->points[0] * plan->source_channels * destinations;
+  // As many tiles as keep the points in a level-2 cache; but where reading the weights takes longer than fetching the
+  // points from a level-3 cache, enough to make use of them.
+  int tiles = 12 * ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12))));
+  if (plan->packed_floats * sizeof(float) > 13 * 1024 * 1024) tiles = 72;
+  int blocks = (int)((all_tiles + tiles - 1) / tiles);
+  // Blocks of one size, and an even number of them, so that threads finish together.
+  if (all_tiles >= 24) blocks = ck_round_up(blocks, 2);
+  tiles = ck_round_up((int)((all_tiles + blocks - 1) / blocks), TILE_GROUP);
+  blocks = (int)((all_tiles + tiles - 1) / tiles);
+  plan->block_tiles = tiles;
+  // Blocks in a row fetch each other's input ahead.
+  plan->task_blocks = ck_maximum(1, ck_minimum(16, blocks / 64));
+  plan->channel_splits = 1;
+  plan->tasks = ck_divide_up(blocks, plan->task_blocks);
   plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
-  plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
-                                 plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS)) +
+  plan->scratch_floats = flat * plan->points[0] * winograd_chunk(tiles, sources) +
+                         flat_sums * plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS) +
                          plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) + 64;
   plan->output_cut = SIMD_WIDTH;
   // A block and an instance that overlap share a record: number them along the way, one of both steps on each time.
   if (pass == CK_CONVOLUTION_FORWARD) plan->statistics_records = blocks + shape->batch;
   return 1;
+}
+
+ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float *u) {
+  switch (kind) {
+    case 1: transform_weight(1, g, u); break;
+    case 2: transform_weight(2, g, u); break;
+    case WINOGRAD_STRIDED: transform_weight(WINOGRAD_STRIDED, g, u); break;
+    default: transform_weight(4, g, u); break;
+  }
+}
+
+/// Where there are fewer blocks than threads, tasks share a block's channels. Each transforms the block's input.
+static void share_blocks(ck_convolution_plan *plan, int threads) {
+  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_divide_up(threads, plan->tasks));
+  plan->tasks *= plan->channel_splits;
 }
 
 /// Transforms weights of one vector of destination channels and up to 16 source channels.
@@ -383,7 +446,7 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
   const int block = vector / TILE_VECTORS;
   const int width = block_vectors(destinations, block) * SIMD_WIDTH;
   const int lanes = ck_minimum(SIMD_WIDTH, destinations - vector * SIMD_WIDTH);
-  const int *kernel = plan->shape.kernel, *points = plan->points, *tile = plan->tile;
+  const int *kernel = plan->shape.kernel, *points = plan->points;
   const ptrdiff_t destination_step = backward ? taps : (ptrdiff_t)sources * taps;
   const ptrdiff_t source_step = backward ? (ptrdiff_t)destinations * taps : taps;
   const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
@@ -416,24 +479,18 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
           const int tap = (z * kernel[1] + y) * kernel[2] + x;
           g[x] = simd_load(turned[backward ? taps - 1 - tap : tap]);
         }
-        if (tile[2] == 4) transform_weight(4, g, by_x[z][y]);
-        if (tile[2] == 2) transform_weight(2, g, by_x[z][y]);
-        if (tile[2] == 1) transform_weight(1, g, by_x[z][y]);
+        transform_weight_of(winograd_kind(plan, 2), g, by_x[z][y]);
       }
       for (int x = 0; x < points[2]; ++x) {
         simd_float g[3] = {by_x[z][0][x], by_x[z][1][x], by_x[z][2][x]}, u[WINOGRAD_POINTS];
-        if (tile[1] == 4) transform_weight(4, g, u);
-        if (tile[1] == 2) transform_weight(2, g, u);
-        if (tile[1] == 1) transform_weight(1, g, u);
+        transform_weight_of(winograd_kind(plan, 1), g, u);
         for (int y = 0; y < points[1]; ++y) by_y[z][y][x] = u[y];
       }
     }
     for (int y = 0; y < points[1]; ++y) {
       for (int x = 0; x < points[2]; ++x) {
         simd_float g[3] = {by_y[0][y][x], by_y[1][y][x], by_y[2][y][x]}, u[WINOGRAD_POINTS];
-        if (tile[0] == 4) transform_weight(4, g, u);
-        if (tile[0] == 2) transform_weight(2, g, u);
-        if (tile[0] == 1) transform_weight(1, g, u);
+        transform_weight_of(winograd_kind(plan, 0), g, u);
         float *at = target + (y * points[2] + x) * flat_stride + (ptrdiff_t)source * width;
         if (streams) {
           for (int z = 0; z < points[0]; ++z) simd_stream(at + (ptrdiff_t)z * sources * width, u[z]);
@@ -449,14 +506,14 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
 static void transform_boxes(const ck_convolution_plan *plan, const ck_convolution_source *sources, int source_count,
     const int size[3], int channels, ptrdiff_t first, int count, const int origin[3], int gradient, float *points,
     ptrdiff_t chunk) {
-  const int index_y = winograd_index(plan->tile[1]), index_x = winograd_index(plan->tile[2]);
+  const int index_y = winograd_kind(plan, 1) - 1, index_x = winograd_kind(plan, 2) - 1;
   const int padded = packed_channels(channels);
   const int planes = gradient ? plan->tile[0] : plan->points[0];
   for (int t = 0; t < count; ++t) {
     ptrdiff_t rest = first + t;
     int corner[3];
     for (int a = 2; a >= 0; --a) {
-      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * plan->tile[a];
+      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_step(winograd_kind(plan, a));
       rest /= plan->tiles[a];
     }
     winograd_box box = {.target = points + (ptrdiff_t)t * padded, .chunk = chunk};
@@ -504,11 +561,11 @@ static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution
     ptrdiff_t rest = first + t;
     int corner[3];
     for (int a = 2; a >= 0; --a) {
-      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * plan->tile[a];
+      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_step(winograd_kind(plan, a));
       rest /= plan->tiles[a];
     }
     // The first samples of a row are the last ones of the tile before.
-    const int x0 = ck_maximum(0, corner[2] + points[2] - plan->tile[2]);
+    const int x0 = ck_maximum(0, corner[2] + points[2] - winograd_step(winograd_kind(plan, 2)));
     const int x1 = ck_minimum(size[2], corner[2] + points[2]);
     for (int r = r0; r < r1; ++r) {
       const int z = corner[0] + r / points[1], y = corner[1] + r % points[1];
@@ -533,11 +590,12 @@ static void run_winograd_block(
   const int b1 = (int)((long)plan->channel_blocks * (split + 1) / plan->channel_splits);
   const int sources = plan->source_channels, destinations = plan->destination_channels;
   const int padded = packed_channels(sources);
-  const int flat = points[1] * points[2];
+  const int kinds[3] = {winograd_kind(plan, 0), winograd_kind(plan, 1), winograd_kind(plan, 2)};
+  const int flat = points[1] * points[2], flat_sums = winograd_sums(kinds[1]) * winograd_sums(kinds[2]);
   const ptrdiff_t chunk = winograd_chunk(tiles, padded), result_chunk = winograd_chunk(tiles, TILE_CHANNELS);
   float *const planes = scratch;
   float *const results = planes + flat * points[0] * chunk;
-  float *const values = results + (ptrdiff_t)plan->channel_blocks * tile[0] * flat * result_chunk;
+  float *const values = results + (ptrdiff_t)plan->channel_blocks * tile[0] * flat_sums * result_chunk;
   float *const sums = values + points[0] * chunk;
 
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
@@ -547,38 +605,49 @@ static void run_winograd_block(
   const ptrdiff_t plane_stride = flat * chunk;
   for (int p = 0; p < flat; ++p) {
     const float *here = planes + p * chunk;
-    const float *factor = here;
     for (int s = 0; s < input->count; ++s) {
       prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
     }
-    if (tile[0] == 4) {
+    if (kinds[0] == 4) {
       transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 4, 0);
-      factor = values;
-    } else if (tile[0] == 2) {
+    } else if (kinds[0] == 2) {
       transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 2, 0);
-      factor = values;
+    } else if (kinds[0] == WINOGRAD_STRIDED) {
+      transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, WINOGRAD_STRIDED, 0);
     }
+    const float *const factor = kinds[0] == 1 ? here : values;
+    const int point_y = p / points[2], point_x = p % points[2];
+    const int sum = winograd_sum(kinds[1], point_y) * winograd_sums(kinds[2]) + winograd_sum(kinds[2], point_x);
+    const int adds = point_y >= winograd_sums(kinds[1]) || point_x >= winograd_sums(kinds[2]);
     for (int block = b0; block < b1; ++block) {
       const int vectors = block_vectors(destinations, block);
+      const product_function product = product_table[vectors - 1];
+      const ptrdiff_t point_weights = (ptrdiff_t)sources * vectors * SIMD_WIDTH;
       const float *weights = packed + (ptrdiff_t)p * points[0] * sources * packed_channels(destinations) +
                              (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS;
-      float *result = results + ((ptrdiff_t)block * tile[0] * flat + p) * result_chunk;
-      if (tile[0] == 1) {
-        product_table[vectors - 1](factor, padded, 0, weights, sources, result, 0, 1, count);
+      float *result = results + ((ptrdiff_t)block * tile[0] * flat_sums + sum) * result_chunk;
+      if (kinds[0] == 1) {
+        product(factor, padded, 0, weights, sources, result, 0, 1, count, adds);
         continue;
       }
-      product_table[vectors - 1](factor, padded, chunk, weights, sources, sums, result_chunk, points[0], count);
+      const int sum_points = winograd_sums(kinds[0]);
+      product(factor, padded, chunk, weights, sources, sums, result_chunk, sum_points, count, 0);
       const ptrdiff_t floats = (ptrdiff_t)count * vectors * SIMD_WIDTH;
-      if (tile[0] == 4) {
-        transform_planes_back(sums, result_chunk, result, flat * result_chunk, floats, 4);
+      if (kinds[0] == 4) {
+        transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, 4);
+      } else if (kinds[0] == 2) {
+        transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, 2);
       } else {
-        transform_planes_back(sums, result_chunk, result, flat * result_chunk, floats, 2);
+        // The two points of the middle tap belong to the first and the last sum.
+        product(
+            factor + 3 * chunk, padded, chunk, weights + 3 * point_weights, sources, sums, 2 * result_chunk, 2, count, 1);
+        transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, WINOGRAD_STRIDED);
       }
     }
   }
 
   const winograd_result_function back =
-      (output->statistics ? count_back_table : transform_back_table)[winograd_index(tile[1])][winograd_index(tile[2])];
+      (output->statistics ? count_back_table : transform_back_table)[kinds[1] - 1][kinds[2] - 1];
   ptrdiff_t instance = -1;
   float *record = 0, counted = 0;
   for (int t = 0; t < count; ++t) {
@@ -614,7 +683,7 @@ static void run_winograd_block(
         result.plane = result.row * size[1];
         result.lanes = ck_minimum(SIMD_WIDTH, destinations - channel);
         result.bias = bias ? simd_load_lanes(bias + channel, result.lanes) : simd_broadcast(0);
-        result.points = results + (ptrdiff_t)block * tile[0] * flat * result_chunk + (t * vectors + v) * SIMD_WIDTH;
+        result.points = results + (ptrdiff_t)block * tile[0] * flat_sums * result_chunk + (t * vectors + v) * SIMD_WIDTH;
         result.pixels = destination + (rest * size[0] + corner[0]) * result.plane + corner[1] * result.row +
                         corner[2] * result.pixel + first_channel;
         if (record) result.moments = record + 16 + channel;

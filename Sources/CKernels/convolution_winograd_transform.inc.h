@@ -1,4 +1,5 @@
-// One-dimensional Winograd transforms of vectors, for output tiles of 1 (no transform), 2 and 4 with kernels of 3.
+// One-dimensional Winograd transforms of vectors, for output tiles of 1 (no transform), 2 and 4 with kernels of 3, and
+// for output tiles of 2 with kernels of 3 and stride 2.
 //
 // Tiles of 4 use the points 0, +-3/4, +-4/3 and infinity: their product is 1, which saves multiplications, and in
 // three dimensions their rounding error is a fifth of that of the usual 0, +-1, +-2. Construction: Lavin and Gray,
@@ -11,10 +12,25 @@
 #define WINOGRAD_B2 1.77777777777777778f
 #define WINOGRAD_A3 (0.75f * 0.75f * 0.75f)
 #define WINOGRAD_B3 2.37037037037037037f
+// With stride 2 the outer taps read every other sample and the middle tap those between. The outer two are Winograd's
+// F(2,2) with the points 0, 1 and infinity; the middle one takes a point for each of the two results. Products that
+// only ever appear added up are added while they are multiplied, so that the five points leave three sums.
+
 /// The largest number of points along an axis.
 #define WINOGRAD_POINTS 6
+/// In place of a tile: tiles of 2 with stride 2.
+#define WINOGRAD_STRIDED 3
 
+/// Input samples of a tile, and points.
 ALWAYS_INLINE int winograd_points(int tile) { return tile == 1 ? 1 : tile + 2; }
+/// Outputs of a tile.
+ALWAYS_INLINE int winograd_outputs(int tile) { return tile == WINOGRAD_STRIDED ? 2 : tile; }
+/// Samples from a tile to the next.
+ALWAYS_INLINE int winograd_step(int tile) { return tile == WINOGRAD_STRIDED ? 4 : tile; }
+/// Sums of products that the way back starts from.
+ALWAYS_INLINE int winograd_sums(int tile) { return tile == WINOGRAD_STRIDED ? 3 : winograd_points(tile); }
+/// The sum that a point belongs to; points from `winograd_sums` on add to what earlier ones left.
+ALWAYS_INLINE int winograd_sum(int tile, int point) { return point < winograd_sums(tile) ? point : 2 * (point - 3); }
 
 ALWAYS_INLINE simd_float simd_scale_add(float a, simd_float b, simd_float c) {
   return simd_multiply_add(simd_broadcast(a), b, c);
@@ -29,6 +45,12 @@ ALWAYS_INLINE void transform_input(const int tile, const simd_float *x, simd_flo
     v[1] = x[1] + x[2];
     v[2] = x[2] - x[1];
     v[3] = x[3] - x[1];
+  } else if (tile == WINOGRAD_STRIDED) {
+    v[0] = x[0] - x[2];
+    v[1] = x[2];
+    v[2] = x[4] - x[2];
+    v[3] = x[1];
+    v[4] = x[3];
   } else {
     v[0] = simd_scale_add(-(WINOGRAD_A2 + WINOGRAD_B2), x[2], x[0] + x[4]);
     const simd_float even_a = simd_scale_add(-WINOGRAD_B2, x[2], x[4]), odd_a = simd_scale_add(-WINOGRAD_B2, x[1], x[3]);
@@ -41,13 +63,16 @@ ALWAYS_INLINE void transform_input(const int tile, const simd_float *x, simd_flo
   }
 }
 
-/// Products at points to output samples.
+/// Sums of products to output samples.
 ALWAYS_INLINE void transform_output(const int tile, const simd_float *m, simd_float *y) {
   if (tile == 1) {
     y[0] = m[0];
   } else if (tile == 2) {
     y[0] = m[0] + m[1] + m[2];
     y[1] = m[1] - m[2] + m[3];
+  } else if (tile == WINOGRAD_STRIDED) {
+    y[0] = m[0] + m[1];
+    y[1] = m[1] + m[2];
   } else {
     const simd_float sum_a = m[1] + m[2], difference_a = m[1] - m[2];
     const simd_float sum_b = m[3] + m[4], difference_b = m[3] - m[4];
@@ -93,6 +118,12 @@ ALWAYS_INLINE void transform_weight(const int tile, const simd_float *g, simd_fl
     u[1] = simd_scale_add(0.5f, g[1], half_sum);
     u[2] = simd_scale_add(-0.5f, g[1], half_sum);
     u[3] = g[2];
+  } else if (tile == WINOGRAD_STRIDED) {
+    u[0] = g[0];
+    u[1] = g[0] + g[2];
+    u[2] = g[2];
+    u[3] = g[1];
+    u[4] = g[1];
   } else {
     u[0] = g[0];
     const simd_float even_a = simd_broadcast(WINOGRAD_FA) * simd_scale_add(WINOGRAD_A2, g[2], g[0]);

@@ -4,8 +4,8 @@
 // [output channel, input channel / groups, kz, ky, kx]. A transposed convolution is the input gradient of the
 // convolution whose output it reads.
 //
-// A plan says how the work is cut. The cut depends on the shape alone, never on the number of threads, so results
-// are the same bits for any number of threads. The caller owns every buffer: nothing here allocates.
+// A plan says how the work is cut. Where sums are cut depends on the shape alone, never on the number of threads, so
+// results are the same bits for any number of threads. The caller owns every buffer: nothing here allocates.
 #pragma once
 
 #include <stddef.h>
@@ -125,10 +125,11 @@ typedef struct ck_convolution_plan {
 /// of ptrdiff_t, but run faster when aligned to 64 bytes. Only direct weight gradients read the output's gradient
 /// through terms.
 typedef struct ck_convolution_kernels {
-  /// `is_plain`: the source is one tensor, read as it is.
+  /// `is_plain`: the source is one tensor, read as it is. `threads` will share the tasks: there are more where it takes
+  /// more to keep them all busy, but results, records and packed weights stay the same.
   void (*plan)(
       const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
-      ck_convolution_plan *plan);
+      int threads, ck_convolution_plan *plan);
   /// Task `task` of `plan->pack_tasks`: fills its part of `packed` (forward and input gradient).
   void (*pack)(const ck_convolution_plan *plan, const float *weights, float *packed, int task);
   /// Task `task` of `plan->tasks`: forward reads x and writes y, the input gradient reads the gradient of y and
