@@ -31,12 +31,14 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   const double weights = 4 * points * sources * vectors * SIMD_WIDTH;
   const double source_vectors = ck_divide_up(plan->source_channels, SIMD_WIDTH);
   const double products = (gradient ? 1.15 : 1.08) * tiles * points * sources * vectors;
-  const double transforms = (points > 100 ? 18 : 12) * tiles * points * (source_vectors + vectors);
+  double sums = tiles;
+  for (int a = 0; a < 3; ++a) sums *= winograd_sums(winograd_kind(plan, a));
+  const double transforms = (points > 100 ? 18 : 12) * (tiles * points * source_vectors + sums * vectors);
   const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 0.65 : 0.36);
-  // Weights that a level-3 cache holds arrive while others are multiplied.
-  const double passes = gradient ? 2 * blocks : blocks;
-  const double rate = weights > 13 * megabyte ? 0.35 : weights <= megabyte ? 0.0 : gradient ? 0.1 : 0.03;
-  const double traffic = passes * weights * rate;
+  // A forward pass fetches weights while others are multiplied; gradients of weights are read and written.
+  const double traffic =
+      gradient ? 2 * blocks * weights * (weights > 12 * megabyte ? 0.35 : weights > megabyte ? 0.1 : 0.0)
+               : blocks * weights * (weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0.0);
   return products + transforms + transformed + traffic;
 }
 

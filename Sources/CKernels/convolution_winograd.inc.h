@@ -271,9 +271,9 @@ ALWAYS_INLINE void transform_planes_back(const float *points, ptrdiff_t point_st
 }
 
 /// sums[t] = sum over channels of values[t][channel] * weights[channel], for one register tile; `adds` to what is
-/// there.
+/// there. Along the way fetches `ahead` into the level-2 cache, `ahead_step` floats for each channel.
 ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const float *weights, int run, float *sums_at,
-    int adds, const int groups, const int vectors) {
+    int adds, const float *ahead, ptrdiff_t ahead_step, const int groups, const int vectors) {
   simd_float sums[TILE_SLOTS][TILE_VECTORS];
   if (adds) {
     UNROLL for (int p = 0; p < groups * TILE_GROUP; ++p) {
@@ -288,6 +288,8 @@ ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const flo
   UNROLL for (int g = 0; g < groups; ++g) source[g] = values + g * TILE_GROUP * stride;
   const float *end = weights + (ptrdiff_t)run * vectors * SIMD_WIDTH;
   for (; weights != end; weights += vectors * SIMD_WIDTH) {
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += ahead_step;
     simd_float w[TILE_VECTORS];
     UNROLL for (int v = 0; v < vectors; ++v) w[v] = simd_load(weights + v * SIMD_WIDTH);
     UNROLL for (int g = 0; g < groups; ++g) {
@@ -308,20 +310,28 @@ ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const flo
 /// The products of one block of destination channels at `points` z points.
 ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff_t value_points, const float *weights,
     int run, float *sums, ptrdiff_t sum_points, int points, int tiles, int adds, const int vectors) {
+  // The next weights follow these ones, as long as they are; each register tile fetches its share of them.
+  const ptrdiff_t ahead_step = ck_divide_up(vectors * SIMD_WIDTH, ck_divide_up(tiles, TILE_SLOTS));
   for (int p = 0; p < points; ++p) {
+    const float *ahead = weights + (ptrdiff_t)run * vectors * SIMD_WIDTH;
     int t = 0;
     for (; t + TILE_SLOTS <= tiles; t += TILE_SLOTS) {
-      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, TILE_GROUPS,
-          vectors);
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, ahead,
+          ahead_step, TILE_GROUPS, vectors);
+      ahead += run * ahead_step;
     }
 #if TILE_GROUPS == 3
     if (t + 2 * TILE_GROUP <= ck_round_up(tiles, TILE_GROUP)) {
-      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, 2, vectors);
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, ahead,
+          ahead_step, 2, vectors);
+      ahead += run * ahead_step;
       t += 2 * TILE_GROUP;
     }
 #endif
     for (; t < tiles; t += TILE_GROUP) {
-      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, 1, vectors);
+      product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, ahead,
+          ahead_step, 1, vectors);
+      ahead += run * ahead_step;
     }
     values += value_points;
     weights += (ptrdiff_t)run * vectors * SIMD_WIDTH;
@@ -399,7 +409,7 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   // As many tiles as keep the points in a level-2 cache; but where reading the weights takes longer than fetching the
   // points from a level-3 cache, enough to make use of them.
   int tiles = 12 * ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12))));
-  if (plan->packed_floats * sizeof(float) > 13 * 1024 * 1024) tiles = 72;
+  if (plan->packed_floats > 2 * 1024 * 1024) tiles = 48;
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Blocks of one size, and an even number of them, so that threads finish together.
   if (all_tiles >= 24) blocks = ck_round_up(blocks, 2);
