@@ -3,11 +3,12 @@ import CKernels
 extension ConvolutionGeometry {
   /// How the kernels will run one pass; `isPlain` where the source is one tensor, read as it is.
   func plan(
-    _ shape: ck_convolution_shape, _ pass: ck_convolution_pass, isPlain: Bool = true, _ kernels: ck_convolution_kernels
+    _ shape: ck_convolution_shape, _ pass: ck_convolution_pass, isPlain: Bool = true, in context: EvaluationContext
   ) -> ck_convolution_plan {
     var plan = ck_convolution_plan()
     withUnsafePointer(to: shape) {
-      kernels.plan($0, pass, (algorithm ?? .configured).kernelValue, isPlain ? 1 : 0, &plan)
+      context.convolutionKernels.plan(
+        $0, pass, (algorithm ?? .configured).kernelValue, isPlain ? 1 : 0, Int32(context.pool.threadCount), &plan)
     }
     return plan
   }
@@ -29,12 +30,15 @@ struct MomentRecords: @unchecked Sendable {
 }
 
 extension EvaluationContext {
+  var convolutionKernels: ck_convolution_kernels { ck_convolution_kernels_for(instructionSet).pointee }
+
   /// Runs a forward or input-gradient plan: packs the weights, then fills the destinations, and the statistics
   /// `[3, N, C]` of the result where they are wanted.
   func runConvolution(
-    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input, weight: TensorView,
+    _ plan: ck_convolution_plan, input: ck_convolution_input, weight: TensorView,
     bias: TensorView?, destinations: [MutableTensorView], statistics: MutableTensorView? = nil
   ) {
+    let kernels = convolutionKernels
     withMomentRecords([plan], isWanted: statistics != nil) { records in
       let output = ck_convolution_output(destinations, statistics: records.first?.values)
       withPackedWeight(kernels, plan, weight) { packed in
@@ -148,9 +152,10 @@ extension EvaluationContext {
 
   /// Runs a weight-gradient plan: sums of every split of the pixels, then the splits in order.
   func runWeightGradient(
-    _ kernels: ck_convolution_kernels, _ plan: ck_convolution_plan, input: ck_convolution_input,
-    outputGradient: ck_convolution_source, result: MutableTensorView
+    _ plan: ck_convolution_plan, input: ck_convolution_input, outputGradient: ck_convolution_source,
+    result: MutableTensorView
   ) {
+    let kernels = convolutionKernels
     let result = result.floats
     withScratch(byteCount: plan.partial_floats * MemoryLayout<Float>.stride) { partials in
       let partials = partials.assumingMemoryBound(to: Float.self)

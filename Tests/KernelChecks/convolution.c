@@ -46,10 +46,19 @@ static const convolution_case plain_cases[] = {
     {1, 24, 3, {5, 6, 7}, CUBE(1)},
     {3, 4, 4, {3, 3, 2}, CUBE(1)},
     {2, 17, 21, {1, 5, 9}, CUBE(1)},
+    {2, 40, 2, {3, 2, 35}, CUBE(1)},
+    {1, 20, 1, {2, 3, 16}, CUBE(1)},
+    {1, 16, 8, {2, 3, 21}, CUBE(1)},
     {1, 16, 8, {4, 4, 12}, CUBE(1), .stride = CUBE(2)},
     // Strides.
     {2, 16, 24, {7, 8, 9}, CUBE(3), .stride = CUBE(2)},
     {1, 16, 24, {7, 8, 9}, CUBE(3), .stride = {1, 2, 2}},
+    {1, 33, 40, {6, 13, 17}, CUBE(3), .stride = {2, 1, 1}},
+    {2, 20, 34, {1, 17, 31}, {1, 3, 3}, .stride = {1, 2, 2}},
+    {1, 18, 36, {9, 1, 12}, {3, 1, 3}, .stride = {2, 1, 2}},
+    {1, 16, 32, {7, 9, 1}, {3, 3, 1}, .stride = {1, 2, 1}},
+    {1, 16, 24, {7, 8, 9}, CUBE(3), .stride = {1, 1, 2}},
+    {3, 8, 20, {8, 6, 7}, CUBE(3), .stride = CUBE(2), .padding = CUBE(1), .upper = CUBE(1)},
     {1, 64, 48, {4, 8, 6}, CUBE(2), .stride = CUBE(2), .padding = CUBE(1), .upper = CUBE(1)},
     {1, 3, 9, {9, 10, 11}, CUBE(2), .stride = CUBE(3), .padding = CUBE(1), .upper = CUBE(1)},
     {1, 4, 8, {6, 6, 6}, CUBE(4), .stride = CUBE(2), .padding = CUBE(2), .upper = CUBE(2)},
@@ -89,7 +98,10 @@ static const struct {
     {{2, 24, 16, {1, 20, 31}, {1, 3, 3}}, 8},
     {{2, 48, 64, {5, 6, 7}, CUBE(3), .stride = CUBE(2)}, 0},
     {{2, 1, 32, {8, 7, 10}, CUBE(3)}, 0},
+    {{2, 48, 64, {1, 15, 17}, {1, 3, 3}, .stride = {1, 2, 2}}, 16},
+    {{3, 16, 24, {6, 7, 9}, CUBE(3), .stride = {1, 2, 2}}, 0},
     {{2, 32, 3, {7, 9, 11}, CUBE(1)}, 0},
+    {{2, 20, 4, {3, 5, 37}, CUBE(1)}, 16},
     {{2, 17, 19, {3, 2, 5}, CUBE(1)}, 3},
     {{3, 3, 18, {2, 3, 5}, CUBE(3)}, 2},
     {{2, 8, 12, {6, 7, 8}, CUBE(3), .groups = 4}, 0},
@@ -289,7 +301,7 @@ static void check_plain(const ck_convolution_kernels *kernels, const ck_convolut
     const char *name = algorithms[a].name;
     const ck_convolution_input input = plain(x, s->input_channels), gradient = plain(g, s->output_channels);
     ck_convolution_plan plan;
-    kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithms[a].algorithm, 1, &plan);
+    kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithms[a].algorithm, 1, 4, &plan);
     if (fell_back(a, &plan)) continue;
 
     begin("plan", name, s);
@@ -300,6 +312,12 @@ static void check_plain(const ck_convolution_kernels *kernels, const ck_convolut
     float *result = guarded_floats(outputs);
     run_pass(kernels, &plan, &input, w, bias, whole(result, s->output_channels, 0));
     expect_close(result, y, outputs, tolerance, 0);
+    ck_convolution_plan shared;
+    kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithms[a].algorithm, 1, 23, &shared);
+    begin("run", "for many threads", s);
+    float *result_of_many = guarded_floats(outputs);
+    run_pass(kernels, &shared, &input, w, bias, whole(result_of_many, s->output_channels, 0));
+    expect_same(result_of_many, result, outputs * sizeof(float));
 
     if (plan.statistics_records > 0) {
       begin("statistics_range", name, s);
@@ -325,13 +343,13 @@ static void check_plain(const ck_convolution_kernels *kernels, const ck_convolut
     }
 
     begin("run", algorithms[a].gradient_name, s);
-    kernels->plan(s, CK_CONVOLUTION_INPUT_GRADIENT, algorithms[a].algorithm, 1, &plan);
+    kernels->plan(s, CK_CONVOLUTION_INPUT_GRADIENT, algorithms[a].algorithm, 1, 4, &plan);
     float *input_result = guarded_floats(inputs);
     run_pass(kernels, &plan, &gradient, w, 0, whole(input_result, s->input_channels, 0));
     expect_close(input_result, dx, inputs, tolerance, 0);
 
     begin("accumulate", name, s);
-    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 1, &plan);
+    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 1, 4, &plan);
     float *weight_result = guarded_floats(weight_floats);
     run_weight_gradient(kernels, &plan, &input, &gradient.sources[0], weight_result);
     expect_close(weight_result, dw, weight_floats, tolerance, 0);
@@ -393,23 +411,29 @@ static void check_fused(const ck_convolution_kernels *kernels, const convolution
   for (size_t a = 0; a < COUNT_OF(algorithms); a++) {
     const double tolerance = algorithms[a].tolerance;
     ck_convolution_plan plan;
-    kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithms[a].algorithm, 0, &plan);
+    kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithms[a].algorithm, 0, 4, &plan);
     if (fell_back(a, &plan)) continue;
     begin("run", names[variant], s);
     float *result = guarded_floats(outputs), *records = empty_records(&plan);
     run_pass(kernels, &plan, &input, w, bias, whole(result, s->output_channels, records));
     expect_close(result, y, outputs, tolerance, 0);
-    if (records) expect_moments(kernels, &plan, records, result);
+    if (records) {
+      expect_moments(kernels, &plan, records, result);
+      begin("run", "without moments", s);
+      float *same = guarded_floats(outputs);
+      run_pass(kernels, &plan, &input, w, bias, whole(same, s->output_channels, 0));
+      expect_same(same, result, outputs * sizeof(float));
+    }
 
     begin("accumulate", names[variant], s);
-    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 0, &plan);
+    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 0, 4, &plan);
     float *weight_result = guarded_floats(weight_floats);
     const ck_convolution_source plain_gradient = {.values = g, .channels = s->output_channels, .slope = 1};
     run_weight_gradient(kernels, &plan, &input, &plain_gradient, weight_result);
     expect_close(weight_result, dw, weight_floats, tolerance, 0);
 
     begin("run", "input gradient of what terms give", s);
-    kernels->plan(s, CK_CONVOLUTION_INPUT_GRADIENT, algorithms[a].algorithm, 0, &plan);
+    kernels->plan(s, CK_CONVOLUTION_INPUT_GRADIENT, algorithms[a].algorithm, 0, 4, &plan);
     float *low = guarded_floats(inputs);
     run_pass(kernels, &plan, &gradient, w, 0, whole(low, s->input_channels, 0));
     expect_close(low, dx_read, inputs, tolerance, 0);
@@ -417,7 +441,7 @@ static void check_fused(const ck_convolution_kernels *kernels, const convolution
     // Only direct weight gradients read the output's gradient through terms.
     if (a > 0) continue;
     begin("accumulate", "both with terms", s);
-    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, CK_CONVOLUTION_DIRECT, 0, &plan);
+    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, CK_CONVOLUTION_DIRECT, 0, 4, &plan);
     run_weight_gradient(kernels, &plan, &input, &gradient.sources[0], weight_result);
     expect_close(weight_result, dw_read, weight_floats, tolerance, 0);
   }
@@ -436,7 +460,7 @@ static void check_large(
   double *y = biased(s, bias);
   reference(s, step, doubles_of(x, inputs), doubles_of(w, weight_count(s)), 0, y, 0, 0);
   ck_convolution_plan plan;
-  kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithm, 1, &plan);
+  kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithm, 1, 4, &plan);
   begin("run", "large", s);
   expect(plan.algorithm == algorithm, "another algorithm runs");
   float *result = guarded(outputs * sizeof(float), 64), *records = empty_records(&plan);

@@ -24,10 +24,9 @@ public struct Convolution: Operation {
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shape = geometry.kernelShape(input: inputs[0].shape, output: outputs[0].shape, weight: inputs[1].shape)
     context.runConvolution(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_FORWARD, kernels), input: [.plain].kernelInput(inputs),
+      geometry.plan(shape, CK_CONVOLUTION_FORWARD, in: context), input: [.plain].kernelInput(inputs),
       weight: inputs[1], bias: inputs.count > 2 ? inputs[2] : nil, destinations: outputs)
   }
 

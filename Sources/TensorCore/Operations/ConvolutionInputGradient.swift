@@ -31,10 +31,9 @@ public struct ConvolutionInputGradient: ShapeBoundOperation {
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shape = geometry.kernelShape(input: outputs[0].shape, output: inputs[0].shape, weight: inputs[1].shape)
     context.runConvolution(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, kernels), input: [.plain].kernelInput(inputs),
+      geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, in: context), input: [.plain].kernelInput(inputs),
       weight: inputs[1], bias: nil, destinations: outputs)
   }
 

@@ -34,8 +34,7 @@ extension ConvolutionGeometry {
     input: Shape, output: Shape, weight: Shape, _ pass: ck_convolution_pass, isPlain: Bool = true,
     in context: EvaluationContext
   ) -> ck_convolution_plan {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
-    return plan(kernelShape(input: input, output: output, weight: weight), pass, isPlain: isPlain, kernels)
+    plan(kernelShape(input: input, output: output, weight: weight), pass, isPlain: isPlain, in: context)
   }
 }
 

@@ -31,10 +31,9 @@ public struct ConvolutionWeightGradient: Operation {
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let shape = geometry.kernelShape(input: inputs[0].shape, output: inputs[1].shape, weight: outputs[0].shape)
     context.runWeightGradient(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, kernels), input: [.plain].kernelInput(inputs),
+      geometry.plan(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, in: context), input: [.plain].kernelInput(inputs),
       outputGradient: ConvolutionSource.plain.kernelSource([inputs[1]]), result: outputs[0])
   }
 

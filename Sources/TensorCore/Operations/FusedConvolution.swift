@@ -48,11 +48,10 @@ public struct FusedConvolution: Operation {
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let source = sources.shape(of: inputs.map(\.shape), of: Self.name)
     let shape = geometry.kernelShape(input: source, output: outputs[0].shape, weight: inputs[weightIndex].shape)
     context.runConvolution(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_FORWARD, isPlain: sources.isPlain, kernels),
+      geometry.plan(shape, CK_CONVOLUTION_FORWARD, isPlain: sources.isPlain, in: context),
       input: sources.kernelInput(inputs), weight: inputs[weightIndex], bias: hasBias ? inputs[weightIndex + 1] : nil,
       destinations: [outputs[0]], statistics: givesStatistics ? outputs[1] : nil)
   }

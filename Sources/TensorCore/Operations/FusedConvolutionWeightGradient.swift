@@ -38,13 +38,12 @@ public struct FusedConvolutionWeightGradient: Operation {
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let gradient = Array(inputs[sources.inputCount...])
     let shape = geometry.kernelShape(
       input: sources.shape(of: inputs.map(\.shape), of: Self.name), output: gradient[0].shape,
       weight: outputs[0].shape)
     context.runWeightGradient(
-      kernels, geometry.plan(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, isPlain: sources.isPlain, kernels),
+      geometry.plan(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, isPlain: sources.isPlain, in: context),
       input: sources.kernelInput(inputs), outputGradient: gradientSource.kernelSource(gradient), result: outputs[0])
   }
 

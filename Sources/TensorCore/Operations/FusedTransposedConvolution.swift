@@ -24,13 +24,11 @@ public struct FusedTransposedConvolution: Operation {
   public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { composed.ranges(of: plain(inputs)) }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let rest = Array(inputs[source.inputCount...])
     let shape = composed.geometry.kernelShape(
       input: outputs[0].shape, output: inputs[0].shape, weight: rest[0].shape)
     context.runConvolution(
-      kernels,
-      composed.geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, isPlain: source == .plain, kernels),
+      composed.geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, isPlain: source == .plain, in: context),
       input: [source].kernelInput(inputs), weight: rest[0], bias: rest.count > 1 ? rest[1] : nil,
       destinations: [outputs[0]])
   }

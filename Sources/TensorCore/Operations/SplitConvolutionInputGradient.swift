@@ -37,19 +37,18 @@ public struct SplitConvolutionInputGradient: ShapeBoundOperation {
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { channels.map { _ in .float32 } }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let whole = composed.shapes(of: inputs.map(\.shape))[0]
     let shape = geometry.kernelShape(input: whole, output: inputs[0].shape, weight: inputs[1].shape)
-    let plan = geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, kernels)
+    let plan = geometry.plan(shape, CK_CONVOLUTION_INPUT_GRADIENT, in: context)
     let input = [ConvolutionSource.plain].kernelInput([inputs[0]])
     if channels[0] % Int(plan.output_cut) == 0 {
-      context.runConvolution(kernels, plan, input: input, weight: inputs[1], bias: nil, destinations: outputs)
+      context.runConvolution(plan, input: input, weight: inputs[1], bias: nil, destinations: outputs)
       return
     }
     // The cut falls into a register: written as one tensor, then parted.
     context.withScratch(byteCount: whole.count * MemoryLayout<Float>.stride) { bytes in
       let joined = MutableTensorView(shape: whole, elementType: .float32, bytes: bytes)
-      context.runConvolution(kernels, plan, input: input, weight: inputs[1], bias: nil, destinations: [joined])
+      context.runConvolution(plan, input: input, weight: inputs[1], bias: nil, destinations: [joined])
       var first = 0
       for output in outputs {
         let width = output.shape.channels
