@@ -86,7 +86,7 @@ static void plan(
     const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     int threads, ck_convolution_plan *plan) {
   choose_plan(shape, pass, algorithm, is_plain, plan);
-  if (pass != CK_CONVOLUTION_WEIGHT_GRADIENT && plan->algorithm != CK_CONVOLUTION_DIRECT) share_blocks(plan, threads);
+  if (plan->algorithm != CK_CONVOLUTION_DIRECT) share_blocks(plan, threads);
   if (plan->statistics_records > 0) plan->statistics_floats = 16 + 3 * packed_channels(plan->destination_channels);
 }
 

@@ -13,19 +13,20 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
   const ptrdiff_t all_tiles = (ptrdiff_t)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
   plan->split_floats = flat * plan->points[0] * plan->source_channels * destinations;
-  // Sums are read and written once for each block of tiles, so blocks must not be small.
+  // As many tiles as keep the points in a level-2 cache; but sums that it can't hold are read and written once for each
+  // block, so then blocks are large.
   const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
-  int tiles = ck_minimum(96, ck_maximum(plan->split_floats > 400000 ? 48 : 24, (int)(200000 / tile_floats)));
+  int tiles = plan->split_floats > 2000000 ? 128 : ck_minimum(96, ck_maximum(24, (int)(200000 / tile_floats)));
   if (tiles > all_tiles) tiles = (int)all_tiles;
   plan->block_tiles = tiles;
   const int blocks = (int)((all_tiles + tiles - 1) / tiles);
-  // Few splits, each of several blocks, whose partial sums stay in a level-3 cache where that leaves enough tasks.
-  int splits = 16;
+  // Few splits, each of several blocks: all partial sums together are to stay in a level-3 cache.
+  int splits = plan->split_floats > 500000 ? 2 : 16;
   while (splits > 4 && (splits * 3 > blocks || splits * plan->split_floats > 3 * 1024 * 1024)) splits /= 2;
-  while (splits > 1 && (splits > blocks || splits * plan->split_floats > 24 * 1024 * 1024)) splits /= 2;
+  while (splits > 1 && (splits > blocks || splits * plan->split_floats > 20 * 1024 * 1024)) splits /= 2;
   plan->splits = splits;
-  plan->channel_splits = ck_minimum(ck_divide_up(plan->destination_channels, 64), ck_maximum(1, 8 / splits));
-  plan->tasks = splits * plan->channel_splits;
+  plan->channel_splits = 1;
+  plan->tasks = splits;
   plan->partial_floats = splits * plan->split_floats;
   plan->reduce_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
   plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
