@@ -60,7 +60,7 @@ private struct SlabPlans {
   var slabs: [Slab] = []
 
   init(
-    _ operation: SlabConvolution, _ inputs: [Shape], _ walk: SlabWalk, _ kernels: ck_convolution_kernels
+    _ operation: SlabConvolution, _ inputs: [Shape], _ walk: SlabWalk, in context: EvaluationContext
   ) {
     let composed = operation.composed
     let arguments = operation.composedShapes(inputs)
@@ -69,7 +69,7 @@ private struct SlabPlans {
     let result = composed.shapes(of: arguments)[0]
     whole = composed.geometry.plan(
       composed.geometry.kernelShape(input: source, output: result, weight: weight), CK_CONVOLUTION_FORWARD,
-      isPlain: composed.sources.isPlain, kernels)
+      isPlain: composed.sources.isPlain, in: context)
     func cut(_ shape: Shape, _ planes: Int) -> Shape { Shape([1, planes] + shape.extents[2...]) }
     func plan(
       _ geometry: ConvolutionGeometry, _ input: Shape, _ output: Shape, _ weight: Shape, _ isPlain: Bool,
@@ -78,7 +78,7 @@ private struct SlabPlans {
       var geometry = geometry
       geometry.algorithm = ConvolutionAlgorithm(whole.algorithm)
       return geometry.plan(
-        geometry.kernelShape(input: input, output: output, weight: weight), whole.pass, isPlain: isPlain, kernels)
+        geometry.kernelShape(input: input, output: output, weight: weight), whole.pass, isPlain: isPlain, in: context)
     }
     for slab in 0..<walk.count {
       let (output, input) = (walk.output(slab), walk.input(slab))
@@ -99,7 +99,7 @@ private struct SlabPlans {
       guard let whole else {
         return geometry.plan(
           geometry.kernelShape(input: fine, output: coarse, weight: upsamplingWeight), CK_CONVOLUTION_INPUT_GRADIENT,
-          isPlain: isPlain, kernels)
+          isPlain: isPlain, in: context)
       }
       return plan(geometry, fine, coarse, upsamplingWeight, isPlain, like: whole)
     }
@@ -198,9 +198,8 @@ extension SlabConvolution {
 
   /// Also enough for a pass of its own for the statistics, which some plans need, and for all at once.
   public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
     let walk = walk(of: inputs)
-    let plans = SlabPlans(self, inputs, walk, kernels)
+    let plans = SlabPlans(self, inputs, walk, in: context)
     let ofInstance = plans.slabs.reduce(0) { $0 + Int($1.plan.statistics_records) * $1.plan.statistics_floats }
     let ofTask = plans.slabs.map { max($0.plan.scratch_floats, $0.upsamplingPlan?.scratch_floats ?? 0) }.max() ?? 0
     let counts =
@@ -219,10 +218,10 @@ extension SlabConvolution {
     guard upsampling != nil || inputs.contains(where: { $0.overlaps(outputs[0]) }) else {
       return composed.evaluate(inputs, into: outputs, in: context)
     }
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
+    let kernels = context.convolutionKernels
     let shapes = inputs.map(\.shape)
     let walk = walk(of: shapes)
-    let plans = SlabPlans(self, shapes, walk, kernels)
+    let plans = SlabPlans(self, shapes, walk, in: context)
     let floatSize = MemoryLayout<Float>.stride
     context.withScratch(byteCount: termCount(shapes) * floatSize) { terms in
       var terms = terms.assumingMemoryBound(to: Float.self)
