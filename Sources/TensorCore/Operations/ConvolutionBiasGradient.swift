@@ -12,7 +12,7 @@ public struct ConvolutionBiasGradient: Operation {
   public func ranges(of inputs: [ShapeRange]) -> [ShapeRange] { [ShapeRange([inputs[0][inputs[0].rank - 1]])] }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let kernels = ck_convolution_kernels_for(context.instructionSet).pointee
+    let kernels = context.convolutionKernels
     let (values, result) = (inputs[0].floats, outputs[0].floats)
     let channels = outputs[0].count
     let pixels = channels == 0 ? 0 : inputs[0].count / channels
