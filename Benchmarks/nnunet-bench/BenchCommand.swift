@@ -6,9 +6,14 @@ import TensorCore
 enum Mode: String, ExpressibleByArgument, CaseIterable, Sendable {
   /// Every layer an operation of its own.
   case eager
-  /// Predictions with fused operations, which is what runs where nothing is compiled.
+  /// Predictions with fused operations and packed weights kept between calls, which is what runs where nothing is
+  /// compiled.
   case fused
   case compiled
+  /// Compiled, and packed weights kept between calls, which is what nnUNetv2_predict does. A training step packs anew.
+  case prediction
+
+  var compiles: Bool { self == .compiled || self == .prediction }
 }
 
 /// Times workloads and prints one JSON object a line.
@@ -21,7 +26,7 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "The workload to run; give it several times for several. Names: \(workloadNames).")
   var workload: [String] = []
 
-  @Option(help: "How to evaluate networks: as they are, with fused layers, or compiled.")
+  @Option(help: "How to evaluate networks: as they are, with fused layers, compiled, or as a prediction does.")
   var mode: Mode = .eager
 
   @Option(help: "Threads; by default nnUNet_num_threads, or the processors this process may use.")

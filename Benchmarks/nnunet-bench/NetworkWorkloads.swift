@@ -37,7 +37,7 @@ private func normal(_ shape: Shape, _ generator: inout RandomGenerator) -> Tenso
 
 private func options(_ mode: Mode) -> CompilerOptions {
   var options = CompilerOptions.fromEnvironment
-  options.isEnabled = mode == .compiled
+  options.isEnabled = mode.compiles
   return options
 }
 
@@ -46,7 +46,7 @@ private func forward(_ name: String, _ architecture: UNetArchitecture, shape: Sh
     var generator = RandomGenerator(seed: 0)
     let network = UNet(architecture, inputChannels: shape.channels, headCount: classCount)
     var parameters = network.initialParameters(&generator)
-    if mode == .fused { parameters = parameters.preparedForPrediction() }
+    if mode == .fused || mode == .prediction { parameters = parameters.preparedForPrediction() }
     let input = normal(shape, &generator)
     let operations = network.convolutionOperations(
       extents: shape.spatial, batchSize: shape[0], deepSupervision: false)
@@ -55,7 +55,7 @@ private func forward(_ name: String, _ architecture: UNetArchitecture, shape: Sh
       extents: shape.spatial.map { VariableRange($0...$0) }, options: options(mode))
     return PreparedWorkload(gflop: operations / 1e9) {
       let logits =
-        mode == .compiled
+        mode.compiles
         ? compiled(input, parameters)[0]
         : network.predict(input, parameters, fuses: mode == .fused)
       guard logits.withElements(as: Float.self, { $0.allSatisfy(\.isFinite) }) else {
@@ -109,7 +109,7 @@ private func training(
       network, loss: loss, optimizer: SGD(), maximumNorm: 12, batch: VariableRange(shape[0]...shape[0]),
       extents: shape.spatial.map { VariableRange($0...$0) }, targetChannels: nil, options: options(mode))
     return PreparedWorkload(gflop: 3 * operations / 1e9) {
-      if mode == .compiled {
+      if mode.compiles {
         let result = compiled(
           input: input, targets: targets, parameters: &state.parameters, state: &state.optimizerState,
           learningRate: 0.01, generator: &state.generator)
