@@ -136,33 +136,31 @@ static void pack_direct(const ck_convolution_plan *plan, const float *weights, f
   const int outer = backward ? sources : 1;
   const int columns = backward ? taps : sources * taps;
   const float *first = weights + (ptrdiff_t)group * outputs * inputs * taps + (ptrdiff_t)vector * SIMD_WIDTH * row_stride;
-  for (int o = 0; o < outer; ++o) {
-    const float *rows = first + (ptrdiff_t)o * inputs * taps;
-    int source = backward ? o : 0, tap = 0;
-    for (int c = 0; c < columns; c += SIMD_WIDTH) {
+  for (int c = 0; c < columns; c += SIMD_WIDTH) {
+    const int here = ck_minimum(SIMD_WIDTH, columns - c);
+    // Where each column goes for the first source channel.
+    ptrdiff_t offsets[SIMD_WIDTH];
+    for (int i = 0; i < here; ++i) {
+      const int tap = (c + i) % taps, source = (c + i) / taps;
+      int phase_taps = taps, base = 0, position = backward ? taps - 1 - tap : tap;
+      if (!single) position = ck_packed_tap(plan, tap, &phase_taps, &base);
+      offsets[i] = (ptrdiff_t)base * sources * packed_channels(destinations) +
+                   (ptrdiff_t)block * phase_taps * sources * TILE_CHANNELS +
+                   ((ptrdiff_t)position * sources + source) * width;
+    }
+    for (int o = 0; o < outer; ++o) {
+      const float *rows = first + (ptrdiff_t)o * inputs * taps;
       simd_float tile[SIMD_WIDTH];
-      const int here = ck_minimum(SIMD_WIDTH, columns - c);
       if (here == SIMD_WIDTH && lanes == SIMD_WIDTH) {
         UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) tile[r] = simd_load(rows + r * row_stride + c);
       } else {
-        float copy[SIMD_WIDTH][SIMD_WIDTH] = {{0}};
-        for (int r = 0; r < lanes; ++r) memcpy(copy[r], rows + r * row_stride + c, here * sizeof(float));
-        UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) tile[r] = simd_load(copy[r]);
+        UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) {
+          tile[r] = r < lanes ? simd_load_partial(rows + r * row_stride + c, here) : simd_broadcast(0);
+        }
       }
       simd_transpose(tile);
-      float turned[SIMD_WIDTH][SIMD_WIDTH];
-      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) simd_store(turned[r], tile[r]);
-      for (int i = 0; i < here; ++i) {
-        int phase_taps = taps, base = 0, position = backward ? taps - 1 - tap : tap;
-        if (!single) position = ck_packed_tap(plan, tap, &phase_taps, &base);
-        float *target = lane_base + (ptrdiff_t)base * sources * packed_channels(destinations) +
-                        (ptrdiff_t)block * phase_taps * sources * TILE_CHANNELS +
-                        ((ptrdiff_t)position * sources + source) * width;
-        memcpy(target, turned[i], sizeof turned[i]);
-        if (++tap == taps) {
-          tap = 0;
-          ++source;
-        }
+      UNROLL for (int i = 0; i < SIMD_WIDTH; ++i) {
+        if (i < here) simd_store(lane_base + offsets[i] + (ptrdiff_t)o * width, tile[i]);
       }
     }
   }
