@@ -43,7 +43,9 @@ extension SlidingWindowPredictor {
     return [
       .init(name: "sums of overlapping tiles", bytes: 4 * sums * window.tileShape[0] * plane * (headCount + 1)),
       .init(name: "logits of tiles", bytes: tileLogits),
-      .init(name: "weights as kernels read them", bytes: foldCount * network.layout.convolutionWeightByteCount),
+      .init(
+        name: "weights as kernels read them",
+        bytes: foldCount * network.layout.packedByteLimit(setCount: foldCount)),
       .init(
         name: "activations",
         bytes: 4 * batch * network.inputChannels + (planned ?? Self.activationByteCount(of: network, voxels: batch))),

@@ -22,7 +22,7 @@ extension SlidingWindowPredictor {
       extents: patchSize.suffix(network.architecture.dimensions).map { VariableRange($0...$0) },
       logger: logger ?? .problemsOfCompilation)
     let passes = parameterSets.map { set -> NetworkPass in
-      let parameters = set.preparedForPrediction()
+      let parameters = set.preparedForPrediction(setCount: parameterSets.count)
       let features: Forward = { compiled($0, parameters)[0] }
       let head: Forward = { network.predictHead($0, parameters) }
       return NetworkPass(features: features, head: isWhole ? nil : head)

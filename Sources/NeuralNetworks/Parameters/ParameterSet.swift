@@ -73,9 +73,9 @@ public struct ParameterSet: Sendable {
   }
 
   /// The same values for many predictions: what convolutions make of their weights is kept for the next call, in at most
-  /// `byteLimit` bytes, by default as many as the values have.
-  public func preparedForPrediction(byteLimit: Int? = nil) -> ParameterSet {
-    let budget = PackedForms.Budget(byteCount: byteLimit ?? layout.convolutionWeightByteCount)
+  /// `ParameterLayout.packedByteLimit` bytes for one of `setCount` sets in use together.
+  public func preparedForPrediction(setCount: Int = 1) -> ParameterSet {
+    let budget = PackedForms.Budget(byteCount: layout.packedByteLimit(setCount: setCount))
     for index in layout.convolutionWeights { values[index].keepPackedForms(budget) }
     return self
   }
@@ -105,8 +105,10 @@ public struct BufferUpdate: Sendable {
 extension ParameterLayout {
   fileprivate var convolutionWeights: [Int] { trainable.filter { entries[$0].shape.rank > 2 } }
 
-  /// What the weights of all convolutions take, and with it what is kept for predictions by default.
-  package var convolutionWeightByteCount: Int {
-    convolutionWeights.reduce(0) { $0 + entries[$1].shape.count * entries[$1].elementType.byteCount }
+  /// The most bytes that packed weights of one of `setCount` sets may take: 512 MiB for all sets, or as much as the
+  /// weights themselves where that is more. Winograd's are up to eight times as large.
+  package func packedByteLimit(setCount: Int) -> Int {
+    let weights = convolutionWeights.reduce(0) { $0 + entries[$1].shape.count * entries[$1].elementType.byteCount }
+    return min(8 * weights, max(weights, (512 << 20) / max(setCount, 1)))
   }
 }
