@@ -37,7 +37,7 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 0.65 : 0.36);
   // A forward pass fetches weights while others are multiplied; gradients of weights are read and written.
   const double traffic =
-      gradient ? 2 * blocks * weights * (weights > 12 * megabyte ? 0.35 : weights > megabyte ? 0.1 : 0.0)
+      gradient ? 2 * blocks * weights * (weights > 12 * megabyte ? 0.35 : weights > megabyte ? 0.04 : 0.0)
                : blocks * weights * (weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0.0);
   return products + transforms + transformed + traffic;
 }

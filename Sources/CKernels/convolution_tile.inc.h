@@ -171,6 +171,14 @@ ALWAYS_INLINE void tile_channels(const tile_arguments *t, const int groups, cons
       UNROLL for (int v = 0; v < vectors; ++v) sums[g][p][v] = simd_broadcast(0);
     }
   }
+  // What the sums are added to comes from afar, and must not be waited for after the last step.
+  UNROLL for (int g = 0; g < groups; ++g) {
+    for (int p = 0; p < t->count[g]; ++p) {
+      UNROLL for (int v = 0; v < vectors; ++v) {
+        __builtin_prefetch(t->destination[g] + p * t->destination_stride + v * SIMD_WIDTH, 1, 3);
+      }
+    }
+  }
   const ptrdiff_t step_stride = t->step_stride, weight_stride = t->weight_stride;
   for (int s = 0; s < t->segments; ++s) {
     const float *weights = t->weights + t->weight_offsets[s];

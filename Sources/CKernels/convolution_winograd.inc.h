@@ -1,5 +1,5 @@
-// N-dimensional Winograd convolution: kernels of 3 (or 1) along each axis; forward with strides of 1 and 2, input
-// gradient with strides of 1.
+// N-dimensional Winograd convolution: kernels of 3 (or 1) along each axis; forward (and weight gradient) with strides of
+// 1 and 2, input gradient with strides of 1.
 //
 // A task takes a block of output tiles through the cache: each tile's input box is transformed along x and y; then
 // for each (y, x) point the planes are transformed along z, multiplied with the transformed weights and transformed
@@ -32,7 +32,8 @@ typedef struct winograd_box {
 ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, const int tile_y, const int tile_x,
     const int gradient, const int reads_through, const int careful) {
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
-  const int samples_y = gradient ? tile_y : points_y, samples_x = gradient ? tile_x : points_x;
+  const int samples_y = gradient ? winograd_outputs(tile_y) : points_y;
+  const int samples_x = gradient ? winograd_outputs(tile_x) : points_x;
   // What is written could be the box itself, for all the compiler knows: without copies it would read it again and again.
   const ptrdiff_t chunk = box->chunk, plane = box->plane, row = box->row, pixel = box->pixel, term = box->term;
   const int channels = box->channels;
@@ -191,14 +192,12 @@ ALWAYS_INLINE void transform_back(
       transform_back(result, ty, tx, 0, 0, counts);                                                                    \
     }                                                                                                                  \
   }
-#define WINOGRAD_FORWARD(ty, tx)               \
+#define WINOGRAD_INSTANCE(ty, tx)              \
   WINOGRAD_BOX(transform_box, ty, tx, 0, 0)    \
   WINOGRAD_BOX(read_box, ty, tx, 0, 1)         \
+  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)     \
   WINOGRAD_BACK(transform_back, ty, tx, 0)     \
   WINOGRAD_BACK(count_back, ty, tx, 1)
-#define WINOGRAD_INSTANCE(ty, tx) \
-  WINOGRAD_FORWARD(ty, tx)        \
-  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)
 
 WINOGRAD_INSTANCE(1, 2)
 WINOGRAD_INSTANCE(1, 4)
@@ -209,9 +208,9 @@ WINOGRAD_INSTANCE(2, 4)
 WINOGRAD_INSTANCE(4, 2)
 WINOGRAD_INSTANCE(4, 4)
 WINOGRAD_INSTANCE(1, 1)
-WINOGRAD_FORWARD(1, 3)
-WINOGRAD_FORWARD(3, 1)
-WINOGRAD_FORWARD(3, 3)
+WINOGRAD_INSTANCE(1, 3)
+WINOGRAD_INSTANCE(3, 1)
+WINOGRAD_INSTANCE(3, 3)
 #define WINOGRAD_TABLE(kind)                             \
   {                                                      \
     {kind##_1_1, kind##_1_2, kind##_1_3, kind##_1_4},    \
@@ -224,12 +223,7 @@ typedef void (*winograd_box_function)(const winograd_box *, int, int);
 typedef void (*winograd_result_function)(const winograd_result *, int, int);
 static const winograd_box_function transform_box_table[4][4] = WINOGRAD_TABLE(transform_box);
 static const winograd_box_function read_box_table[4][4] = WINOGRAD_TABLE(read_box);
-static const winograd_box_function gradient_box_table[4][4] = {
-    {gradient_box_1_1, gradient_box_1_2, 0, gradient_box_1_4},
-    {gradient_box_2_1, gradient_box_2_2, 0, gradient_box_2_4},
-    {0},
-    {gradient_box_4_1, gradient_box_4_2, 0, gradient_box_4_4},
-};
+static const winograd_box_function gradient_box_table[4][4] = WINOGRAD_TABLE(gradient_box);
 static const winograd_result_function transform_back_table[4][4] = WINOGRAD_TABLE(transform_back);
 static const winograd_result_function count_back_table[4][4] = WINOGRAD_TABLE(count_back);
 
@@ -238,11 +232,16 @@ ALWAYS_INLINE int winograd_kind(const ck_convolution_plan *plan, int axis) {
   return plan->shape.stride[axis] == 2 ? WINOGRAD_STRIDED : plan->tile[axis];
 }
 
+/// Samples from a tile to the next, of the input or of the output's gradient.
+ALWAYS_INLINE int winograd_advance(const ck_convolution_plan *plan, int axis, int gradient) {
+  return gradient ? plan->tile[axis] : plan->tile[axis] * plan->shape.stride[axis];
+}
+
 /// z transform of `floats` values of every plane: `planes` samples, `plane_stride` apart, to points `point_stride`
 /// apart.
 ALWAYS_INLINE void transform_planes(const float *source, ptrdiff_t plane_stride, float *points, ptrdiff_t point_stride,
     ptrdiff_t floats, const int tile, const int gradient) {
-  const int count = winograd_points(tile), samples = gradient ? tile : count;
+  const int count = winograd_points(tile), samples = gradient ? winograd_outputs(tile) : count;
   LOOP for (ptrdiff_t i = 0; i < floats; i += SIMD_WIDTH) {
     simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
     UNROLL for (int p = 0; p < samples; ++p) x[p] = simd_load(source + p * plane_stride + i);
@@ -369,7 +368,8 @@ static int set_winograd_tiles(const ck_convolution_shape *shape, int tile, ck_co
     } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 1) {
       plan->tile[a] = tile;
       ++threes;
-    } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 2 && plan->pass == CK_CONVOLUTION_FORWARD) {
+    } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 2 &&
+               plan->pass != CK_CONVOLUTION_INPUT_GRADIENT) {
       plan->tile[a] = winograd_outputs(WINOGRAD_STRIDED);
       ++threes;
     } else {
@@ -523,7 +523,7 @@ static void transform_boxes(const ck_convolution_plan *plan, const ck_convolutio
     ptrdiff_t rest = first + t;
     int corner[3];
     for (int a = 2; a >= 0; --a) {
-      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_step(winograd_kind(plan, a));
+      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_advance(plan, a, gradient);
       rest /= plan->tiles[a];
     }
     winograd_box box = {.target = points + (ptrdiff_t)t * padded, .chunk = chunk};
@@ -571,11 +571,11 @@ static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution
     ptrdiff_t rest = first + t;
     int corner[3];
     for (int a = 2; a >= 0; --a) {
-      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_step(winograd_kind(plan, a));
+      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_advance(plan, a, gradient);
       rest /= plan->tiles[a];
     }
     // The first samples of a row are the last ones of the tile before.
-    const int x0 = ck_maximum(0, corner[2] + points[2] - winograd_step(winograd_kind(plan, 2)));
+    const int x0 = ck_maximum(0, corner[2] + points[2] - winograd_advance(plan, 2, gradient));
     const int x1 = ck_minimum(size[2], corner[2] + points[2]);
     for (int r = r0; r < r1; ++r) {
       const int z = corner[0] + r / points[1], y = corner[1] + r % points[1];

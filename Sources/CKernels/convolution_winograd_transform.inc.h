@@ -25,8 +25,6 @@
 ALWAYS_INLINE int winograd_points(int tile) { return tile == 1 ? 1 : tile + 2; }
 /// Outputs of a tile.
 ALWAYS_INLINE int winograd_outputs(int tile) { return tile == WINOGRAD_STRIDED ? 2 : tile; }
-/// Samples from a tile to the next.
-ALWAYS_INLINE int winograd_step(int tile) { return tile == WINOGRAD_STRIDED ? 4 : tile; }
 /// Sums of products that the way back starts from.
 ALWAYS_INLINE int winograd_sums(int tile) { return tile == WINOGRAD_STRIDED ? 3 : winograd_points(tile); }
 /// The sum that a point belongs to; points from `winograd_sums` on add to what earlier ones left.
@@ -92,6 +90,12 @@ ALWAYS_INLINE void transform_gradient(const int tile, const simd_float *y, simd_
     m[1] = y[0] + y[1];
     m[2] = y[0] - y[1];
     m[3] = y[1];
+  } else if (tile == WINOGRAD_STRIDED) {
+    m[0] = y[0];
+    m[1] = y[0] + y[1];
+    m[2] = y[1];
+    m[3] = y[0];
+    m[4] = y[1];
   } else {
     m[0] = y[0];
     const simd_float even_a = simd_scale_add(WINOGRAD_A2, y[2], y[0]), odd_a = simd_scale_add(WINOGRAD_A2, y[3], y[1]);
@@ -145,6 +149,10 @@ ALWAYS_INLINE void transform_weight_gradient(const int tile, const simd_float *u
     g[0] = u[0] + half_sum;
     g[1] = simd_broadcast(0.5f) * (u[1] - u[2]);
     g[2] = u[3] + half_sum;
+  } else if (tile == WINOGRAD_STRIDED) {
+    g[0] = u[0] + u[1];
+    g[1] = u[3] + u[4];
+    g[2] = u[1] + u[2];
   } else {
     const simd_float sum_a = simd_broadcast(WINOGRAD_FA) * (u[1] + u[2]);
     const simd_float sum_b = simd_broadcast(WINOGRAD_FB) * (u[3] + u[4]);

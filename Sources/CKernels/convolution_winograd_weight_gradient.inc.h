@@ -80,16 +80,20 @@ static void accumulate_winograd(
         prefetch_boxes(
             plan, output_gradient, plan->destination_size, first + tiles, next_count, no_origin, 1, p, flat);
       }
-      if (tile[0] == 4) {
-        transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 4, 0);
-        transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,
-            (ptrdiff_t)count * padded_destinations, 4, 1);
-        here = values;
-        gradient_here = gradients;
-      } else if (tile[0] == 2) {
-        transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 2, 0);
-        transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,
-            (ptrdiff_t)count * padded_destinations, 2, 1);
+      const int kind = winograd_kind(plan, 0);
+#define BOTH_TRANSFORMS(kind)                                                                             \
+  transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, kind, 0);                \
+  transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,                       \
+      (ptrdiff_t)count * padded_destinations, kind, 1);
+      if (kind == 4) {
+        BOTH_TRANSFORMS(4)
+      } else if (kind == WINOGRAD_STRIDED) {
+        BOTH_TRANSFORMS(WINOGRAD_STRIDED)
+      } else if (kind == 2) {
+        BOTH_TRANSFORMS(2)
+      }
+#undef BOTH_TRANSFORMS
+      if (kind != 1) {
         here = values;
         gradient_here = gradients;
       }
@@ -127,6 +131,7 @@ static void accumulate_winograd(
 
 ALWAYS_INLINE void transform_taps(int tile, const simd_float *u, simd_float *g) {
   if (tile == 4) transform_weight_gradient(4, u, g);
+  if (tile == WINOGRAD_STRIDED) transform_weight_gradient(WINOGRAD_STRIDED, u, g);
   if (tile == 2) transform_weight_gradient(2, u, g);
   if (tile == 1) transform_weight_gradient(1, u, g);
 }
@@ -141,7 +146,7 @@ static void reduce_winograd(const ck_convolution_plan *plan, const float *partia
   const int block = vector / TILE_VECTORS;
   const int width = block_vectors(destinations, block) * SIMD_WIDTH;
   const int lanes = ck_minimum(SIMD_WIDTH, destinations - vector * SIMD_WIDTH);
-  const int *kernel = plan->shape.kernel, *points = plan->points, *tile = plan->tile;
+  const int *kernel = plan->shape.kernel, *points = plan->points;
   const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
   const float *const base = partials + (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS +
                             (vector % TILE_VECTORS) * SIMD_WIDTH;
@@ -156,7 +161,7 @@ static void reduce_winograd(const ck_convolution_plan *plan, const float *partia
           u[z] = simd_load(point);
           for (int s = 1; s < plan->splits; ++s) u[z] += simd_load(point + s * plan->split_floats);
         }
-        transform_taps(tile[0], u, g);
+        transform_taps(winograd_kind(plan, 0), u, g);
         for (int z = 0; z < kernel[0]; ++z) by_z[z][y][x] = g[z];
       }
     }
@@ -165,12 +170,12 @@ static void reduce_winograd(const ck_convolution_plan *plan, const float *partia
       for (int x = 0; x < points[2]; ++x) {
         simd_float u[WINOGRAD_POINTS], g[3];
         for (int y = 0; y < points[1]; ++y) u[y] = by_z[z][y][x];
-        transform_taps(tile[1], u, g);
+        transform_taps(winograd_kind(plan, 1), u, g);
         for (int y = 0; y < kernel[1]; ++y) by_y[z][y][x] = g[y];
       }
       for (int y = 0; y < kernel[1]; ++y) {
         simd_float g[3];
-        transform_taps(tile[2], by_y[z][y], g);
+        transform_taps(winograd_kind(plan, 2), by_y[z][y], g);
         for (int x = 0; x < kernel[2]; ++x) simd_store(turned[(z * kernel[1] + y) * kernel[2] + x], g[x]);
       }
     }
