@@ -312,6 +312,16 @@ ALWAYS_INLINE void valid_taps(const ck_axis *axis, int size, int q, int *low, in
   *high = ck_maximum(*high, last);
 }
 
+/// Fetches what the next tile of the row will read. Its lines lie in several rows, each visited many times before the
+/// next, which no hardware foresees.
+ALWAYS_INLINE void prefetch_tile(const tile_arguments *tile) {
+  const ptrdiff_t width = TILE_SLOTS * tile->slot_stride;
+  for (int s = 0; s < tile->segments; ++s) {
+    const float *from = tile->source[0] + tile->source_offsets[s] + width;
+    for (ptrdiff_t i = 0; i < width; i += 16) __builtin_prefetch(from + i, 0, 2);
+  }
+}
+
 /// One phase of a task: all positions of z in z0..<z1, y in y0..<y1, channel blocks in b0..<b1.
 static void run_phase(
     const ck_convolution_plan *plan, const ck_axis axes[3], const float *source, const float *packed, const float *bias,
@@ -454,6 +464,7 @@ static void run_phase(
           tile.segments = axes[2].taps > 0 ? kept : 0;
         }
       }
+      if (plan->reads_tensor && block == b0) prefetch_tile(&tile);
       tile_pixels_table[groups - 1][vectors - 1](&tile);
       tile.starts = 0;
     }
