@@ -17,14 +17,16 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
   // block, so then blocks are large.
   const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
   int tiles = plan->split_floats > 2000000 ? 128 : ck_minimum(96, ck_maximum(24, (int)(200000 / tile_floats)));
-  if (tiles > all_tiles) tiles = (int)all_tiles;
-  plan->block_tiles = tiles;
-  const int blocks = (int)((all_tiles + tiles - 1) / tiles);
+  int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Few splits, each of several blocks: all partial sums together are to stay in a level-3 cache.
   int splits = plan->split_floats > 500000 ? 2 : 16;
   while (splits > 4 && (splits * 3 > blocks || splits * plan->split_floats > 3 * 1024 * 1024)) splits /= 2;
   while (splits > 1 && (splits > blocks || splits * plan->split_floats > 20 * 1024 * 1024)) splits /= 2;
   plan->splits = splits;
+  // As many blocks of one size for each split, so that threads finish together.
+  blocks = ck_round_up(blocks, splits);
+  tiles = (int)((all_tiles + blocks - 1) / blocks);
+  plan->block_tiles = tiles;
   plan->channel_splits = 1;
   plan->tasks = splits;
   plan->partial_floats = splits * plan->split_floats;
