@@ -237,6 +237,16 @@ ALWAYS_INLINE int winograd_advance(const ck_convolution_plan *plan, int axis, in
   return gradient ? plan->tile[axis] : plan->tile[axis] * plan->shape.stride[axis];
 }
 
+/// The first sample of a tile of the input, from `origin` on, or of the output (and its gradient); returns the image.
+ALWAYS_INLINE ptrdiff_t winograd_corner(
+    const ck_convolution_plan *plan, ptrdiff_t tile, const int origin[3], int of_output, int corner[3]) {
+  for (int a = 2; a >= 0; --a) {
+    corner[a] = origin[a] + (int)(tile % plan->tiles[a]) * winograd_advance(plan, a, of_output);
+    tile /= plan->tiles[a];
+  }
+  return tile;
+}
+
 /// z transform of `floats` values of every plane: `planes` samples, `plane_stride` apart, to points `point_stride`
 /// apart.
 ALWAYS_INLINE void transform_planes(const float *source, ptrdiff_t plane_stride, float *points, ptrdiff_t point_stride,
@@ -251,6 +261,18 @@ ALWAYS_INLINE void transform_planes(const float *source, ptrdiff_t plane_stride,
       transform_input(tile, x, v);
     }
     UNROLL for (int p = 0; p < count; ++p) simd_store(points + p * point_stride + i, v[p]);
+  }
+}
+
+/// `transform_planes` for the kind of an axis that has a transform.
+ALWAYS_INLINE void transform_planes_of(const int kind, const float *source, ptrdiff_t plane_stride, float *points,
+    ptrdiff_t point_stride, ptrdiff_t floats, const int gradient) {
+  if (kind == 4) {
+    transform_planes(source, plane_stride, points, point_stride, floats, 4, gradient);
+  } else if (kind == 2) {
+    transform_planes(source, plane_stride, points, point_stride, floats, 2, gradient);
+  } else {
+    transform_planes(source, plane_stride, points, point_stride, floats, WINOGRAD_STRIDED, gradient);
   }
 }
 
@@ -520,12 +542,8 @@ static void transform_boxes(const ck_convolution_plan *plan, const ck_convolutio
   const int padded = packed_channels(channels);
   const int planes = gradient ? plan->tile[0] : plan->points[0];
   for (int t = 0; t < count; ++t) {
-    ptrdiff_t rest = first + t;
     int corner[3];
-    for (int a = 2; a >= 0; --a) {
-      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_advance(plan, a, gradient);
-      rest /= plan->tiles[a];
-    }
+    const ptrdiff_t rest = winograd_corner(plan, first + t, origin, gradient, corner);
     winograd_box box = {.target = points + (ptrdiff_t)t * padded, .chunk = chunk};
     int outside = 0;
     for (int a = 0; a < 3; ++a) {
@@ -568,12 +586,8 @@ static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution
   const int r0 = part * rows / parts, r1 = (part + 1) * rows / parts;
   if (r0 == r1) return;
   for (int t = 0; t < count; ++t) {
-    ptrdiff_t rest = first + t;
     int corner[3];
-    for (int a = 2; a >= 0; --a) {
-      corner[a] = origin[a] + (int)(rest % plan->tiles[a]) * winograd_advance(plan, a, gradient);
-      rest /= plan->tiles[a];
-    }
+    const ptrdiff_t rest = winograd_corner(plan, first + t, origin, gradient, corner);
     // The first samples of a row are the last ones of the tile before.
     const int x0 = ck_maximum(0, corner[2] + points[2] - winograd_advance(plan, 2, gradient));
     const int x1 = ck_minimum(size[2], corner[2] + points[2]);
@@ -618,14 +632,11 @@ static void run_winograd_block(
     for (int s = 0; s < input->count; ++s) {
       prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
     }
-    if (kinds[0] == 4) {
-      transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 4, 0);
-    } else if (kinds[0] == 2) {
-      transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 2, 0);
-    } else if (kinds[0] == WINOGRAD_STRIDED) {
-      transform_planes(here, plane_stride, values, chunk, (ptrdiff_t)count * padded, WINOGRAD_STRIDED, 0);
+    const float *factor = here;
+    if (kinds[0] != 1) {
+      transform_planes_of(kinds[0], here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 0);
+      factor = values;
     }
-    const float *const factor = kinds[0] == 1 ? here : values;
     const int point_y = p / points[2], point_x = p % points[2];
     const int sum = winograd_sum(kinds[1], point_y) * winograd_sums(kinds[2]) + winograd_sum(kinds[2], point_x);
     const int adds = point_y >= winograd_sums(kinds[1]) || point_x >= winograd_sums(kinds[2]);
@@ -656,17 +667,14 @@ static void run_winograd_block(
     }
   }
 
+  const int no_origin[3] = {0, 0, 0};
   const winograd_result_function back =
       (output->statistics ? count_back_table : transform_back_table)[kinds[1] - 1][kinds[2] - 1];
   ptrdiff_t instance = -1;
   float *record = 0, counted = 0;
   for (int t = 0; t < count; ++t) {
-    ptrdiff_t rest = first + t;
     int corner[3];
-    for (int a = 2; a >= 0; --a) {
-      corner[a] = (int)(rest % plan->tiles[a]) * tile[a];
-      rest /= plan->tiles[a];
-    }
+    const ptrdiff_t rest = winograd_corner(plan, first + t, no_origin, 1, corner);
     winograd_result result = {
         .chunk = result_chunk, .planes = ck_minimum(tile[0], size[0] - corner[0]),
         .rows = ck_minimum(tile[1], size[1] - corner[1]), .columns = ck_minimum(tile[2], size[2] - corner[2])};

@@ -83,19 +83,10 @@ static void accumulate_winograd(
             plan, output_gradient, plan->destination_size, first + tiles, next_count, no_origin, 1, p, flat);
       }
       const int kind = winograd_kind(plan, 0);
-#define BOTH_TRANSFORMS(kind)                                                                             \
-  transform_planes(here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, kind, 0);                \
-  transform_planes(gradient_here, flat * gradient_chunk, gradients, gradient_chunk,                       \
-      (ptrdiff_t)count * padded_destinations, kind, 1);
-      if (kind == 4) {
-        BOTH_TRANSFORMS(4)
-      } else if (kind == WINOGRAD_STRIDED) {
-        BOTH_TRANSFORMS(WINOGRAD_STRIDED)
-      } else if (kind == 2) {
-        BOTH_TRANSFORMS(2)
-      }
-#undef BOTH_TRANSFORMS
       if (kind != 1) {
+        transform_planes_of(kind, here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 0);
+        transform_planes_of(kind, gradient_here, flat * gradient_chunk, gradients, gradient_chunk,
+            (ptrdiff_t)count * padded_destinations, 1);
         here = values;
         gradient_here = gradients;
       }
