@@ -91,6 +91,43 @@ static void SIMD_NAME(apply)(
 #undef BODY
 }
 
+/// What a summand's values at `at`, of channels from `c` on, are read as.
+SIMD_INLINE simd_float SIMD_NAME(summand_at)(ck_summand summand, int is_normalized, size_t at, size_t c, size_t lanes) {
+  const simd_float x = SIMD_NAME(load_lanes)(summand.values + at, lanes);
+  if (!is_normalized) return x;
+  const simd_float mean = SIMD_NAME(load_lanes)(summand.mean + c, lanes);
+  const simd_float scale = SIMD_NAME(load_lanes)(summand.scale + c, lanes);
+  const simd_float offset = SIMD_NAME(load_lanes)(summand.offset + c, lanes);
+  const simd_float z = simd_multiply_add(x - mean, scale, offset);
+  return simd_select(z > simd_broadcast(0), z, z * summand.slope);
+}
+
+/// Memory is what takes time: rows are walked from end to end, and the terms come from the nearest cache each time.
+SIMD_INLINE void SIMD_NAME(residual_sum_rows)(
+    float *y, size_t rows, size_t channels, ck_summand a, int a_is_normalized, ck_summand b, int b_is_normalized,
+    float slope) {
+  for (size_t row = 0; row < rows; row++)
+    for (size_t c = 0; c < channels; c += SIMD_WIDTH) {
+      const size_t lanes = channels - c < SIMD_WIDTH ? channels - c : SIMD_WIDTH, at = row * channels + c;
+      const simd_float first = SIMD_NAME(summand_at)(a, a_is_normalized, at, c, lanes);
+      const simd_float second = SIMD_NAME(summand_at)(b, b_is_normalized, at, c, lanes);
+      const simd_float sum = first + second;
+      SIMD_NAME(store_lanes)(y + at, simd_select(sum > simd_broadcast(0), sum, sum * slope), lanes);
+    }
+}
+
+static void SIMD_NAME(residual_sum)(
+    float *y, size_t rows, size_t channels, ck_summand a, ck_summand b, float slope) {
+  if (a.mean && b.mean)
+    SIMD_NAME(residual_sum_rows)(y, rows, channels, a, 1, b, 1, slope);
+  else if (a.mean)
+    SIMD_NAME(residual_sum_rows)(y, rows, channels, a, 1, b, 0, slope);
+  else if (b.mean)
+    SIMD_NAME(residual_sum_rows)(y, rows, channels, b, 1, a, 0, slope);
+  else
+    SIMD_NAME(residual_sum_rows)(y, 1, rows * channels, a, 0, b, 0, slope);
+}
+
 /// The gradient before the activation, and the normalised input in `normalized`.
 SIMD_INLINE simd_float SIMD_NAME(gradient_at)(
     const float *gradient, const float *x, size_t lanes, simd_float mean, simd_float scale, simd_float offset,
@@ -175,6 +212,7 @@ static void SIMD_NAME(gradient)(
 const ck_normalization_kernels SIMD_NAME(ck_normalization) = {
     .moments = SIMD_NAME(moments),
     .apply = SIMD_NAME(apply),
+    .residual_sum = SIMD_NAME(residual_sum),
     .gradient_sums = SIMD_NAME(gradient_sums),
     .gradient = SIMD_NAME(gradient),
 };

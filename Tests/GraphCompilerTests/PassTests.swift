@@ -58,6 +58,45 @@ import Testing
     #expect(names(final(inputs, disabled: ["multiply-accumulate"], body)) == ["ScaleOffset", "Add"])
   }
 
+  @Test func residualSums() {
+    let inputs = [[2, 4, 5, 3], [3, 2, 3], [2, 4, 5, 3], [3, 2, 3]].map { InputDeclaration("x", shape: Shape($0)) }
+    @Sendable func main(_ arguments: [Tensor]) -> Tensor {
+      NormalizedActivation(negativeSlope: 1)(arguments[0], arguments[1])
+    }
+    @Sendable func skip(_ arguments: [Tensor], slope: Float) -> Tensor {
+      NormalizedActivation(negativeSlope: slope)(arguments[2], arguments[3])
+    }
+    let both: @Sendable ([Tensor]) -> [Tensor] = {
+      [(main($0) + skip($0, slope: 0.5)).leakyRectified(negativeSlope: 0.1)]
+    }
+    #expect(names(final(inputs, both)) == ["ResidualSum"])
+    #expect(
+      names(final(inputs, disabled: ["residual-sums"], both))
+        == ["NormalizedActivation", "NormalizedActivation", "Add", "LeakyRectifier"])
+    #expect(names(final(inputs) { [($0[2] + main($0)).leakyRectified(negativeSlope: 0)] }) == ["ResidualSum"])
+    #expect(names(final(inputs) { [$0[2] + main($0)] }) == ["ResidualSum"])
+    #expect(names(final(inputs) { [($0[2] + $0[0]).leakyRectified(negativeSlope: 0.1)] }) == ["ResidualSum"])
+    // A normalised activation or a sum that somebody else reads stays.
+    let shared = final(inputs) { arguments in
+      let x = main(arguments)
+      return [(x + arguments[2]).leakyRectified(negativeSlope: 0.1), x.exponential()]
+    }
+    #expect(Set(names(shared)) == ["NormalizedActivation", "ResidualSum", "Exponential"] && shared.nodes.count == 3)
+    #expect(shared.nodes.first { $0.operation is ResidualSum }?.inputs.count == 2)
+    let result = final(inputs) { arguments in
+      let sum = main(arguments) + arguments[2]
+      return [sum, sum.leakyRectified(negativeSlope: 0.1)]
+    }
+    #expect(names(result) == ["ResidualSum", "LeakyRectifier"])
+    // Neither a sum alone nor one that repeats a summand.
+    #expect(names(final(inputs) { [$0[0] + $0[2]] }) == ["Add"])
+    #expect(
+      names(
+        final([InputDeclaration("x", shape: [2, 3]), InputDeclaration("y", shape: [3])]) {
+          [($0[0] + $0[1]).leakyRectified(negativeSlope: 0.1)]
+        }) == ["Add", "LeakyRectifier"])
+  }
+
   @Test func recomputationMeetsABudget() {
     let body: @Sendable ([Tensor]) -> [Tensor] = { arguments in
       // An early value that is read again at the end.

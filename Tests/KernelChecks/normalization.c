@@ -35,6 +35,35 @@ static void check_shape(const ck_normalization_kernels *kernels, size_t rows, si
   kernels->apply(floats, x, rows, channels, terms, slope);
   expect_close(floats, y, count, 3e-7, size);
 
+  // The sum of the normalised input, or of the input as it is, and of another; kept clear of the kink too.
+  for (int normalized = 0; normalized <= 3; normalized++) {
+    begin_case("residual_sum", "%zu x %zu slope %g mean %g normalised %d", rows, channels, (double)slope, mean, normalized);
+    float *other = random_floats(count, -2, 2);
+    double *sum = guarded_doubles(count);
+    const ck_summand a = {x, normalized & 1 ? parts[0] : 0, parts[1], parts[2], 0.3f};
+    const ck_summand b = {other, normalized & 2 ? parts[5] : 0, parts[6], parts[3], 1};
+    for (size_t i = 0; i < count; i++) {
+      const size_t c = i % channels;
+      const double z = ((double)x[i] - parts[0][c]) * parts[1][c] + parts[2][c];
+      const double first = normalized & 1 ? (z > 0 ? z : z * 0.3f) : x[i];
+      for (int again = 0; again < 2; again++) {
+        const double second =
+            normalized & 2 ? ((double)other[i] - parts[5][c]) * parts[6][c] + parts[3][c] : other[i];
+        sum[i] = first + second;
+        if (fabs(sum[i]) > 0.01) break;
+        other[i] += 0.5f;
+      }
+      if (sum[i] < 0) sum[i] *= slope;
+    }
+    float *written = guarded_floats(count), *over = guarded_floats(count);
+    kernels->residual_sum(written, rows, channels, a, b, slope);
+    expect_close(written, sum, count, 3e-7, size + fabs(mean));
+    memcpy(over, other, count * sizeof(float));
+    const ck_summand overwritten = {over, b.mean, b.scale, b.offset, b.slope};
+    kernels->residual_sum(over, rows, channels, a, overwritten, slope);
+    expect_same(over, written, count * sizeof(float));
+  }
+
   begin_case("gradient_sums", "%zu x %zu slope %g mean %g", rows, channels, (double)slope, mean);
   kernels->gradient_sums(first, second, gradient, x, rows, channels, terms, slope);
   expect_close(first, sums, channels, 3e-7, (double)rows);

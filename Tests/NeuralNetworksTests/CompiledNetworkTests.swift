@@ -43,6 +43,47 @@ import Testing
     }
   }
 
+  /// The ends of residual blocks are one operation each, compiled and, with fused layers, as they are; the same bits as
+  /// step by step.
+  @Test(arguments: [true, false])
+  func residualBlocksEndInOnePass(_ isBottleneck: Bool) throws {
+    var architecture = UNetArchitecture(
+      kind: .residualEncoderUNet, dimensions: 2,
+      stages: [(8, 1), (12, 2), (12, 2)].map { features, stride in
+        .init(
+          features: features, kernelSize: [3, 3], stride: [stride, stride], blockCount: 2,
+          bottleneckFeatures: isBottleneck ? 4 : nil)
+      }, decoderBlockCounts: [1, 1])
+    architecture.residualBlock = isBottleneck ? .bottleneck : .basic
+    let network = UNet(architecture, inputChannels: 1, headCount: 2)
+    var generator = RandomGenerator(seed: 1)
+    var parameters = network.initialParameters(&generator)
+    // Blocks start as the identity, which would hide what their convolutions make.
+    for position in parameters.layout.trainable where parameters.values[position].rank == 1 {
+      parameters.values[position] = TestInput.uniform(
+        parameters.values[position].shape, in: 0.5...1.5, seed: UInt64(position))
+    }
+    let x = TestInput.uniform([2, 32, 24, 1])
+    func compiled(without disabled: Set<String>) throws -> (logits: Tensor, names: [String]) {
+      var options = Self.options
+      options.disabledPasses = disabled
+      let forward = CompiledForward(
+        network, .logits, batch: VariableRange(1...2), extents: network.extentRanges(upTo: [32, 24]),
+        options: options)
+      let logits = forward(x, parameters)[0]
+      return (logits, try #require(forward.graphs.first).final.nodes.map { type(of: $0.operation).name })
+    }
+    let (fused, names) = try compiled(without: [])
+    let (stepped, steps) = try compiled(without: ["residual-sums"])
+    #expect(names.count { $0 == "ResidualSum" } == 6 && !names.contains("LeakyRectifier") && !names.contains("Add"))
+    #expect(!names.contains("NormalizedActivation"))
+    #expect(!steps.contains("ResidualSum") && steps.count { $0 == "Add" } == 6)
+    #expect(fused.isBitwiseEqual(to: stepped))
+    expectClose(
+      network.predict(x, parameters), ReferenceArray(network.predict(x, parameters, fuses: false)), tolerance: 1e-5,
+      "fused layers")
+  }
+
   fileprivate struct Run {
     var parameters: ParameterSet
     var state: SGD.State

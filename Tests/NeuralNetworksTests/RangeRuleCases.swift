@@ -186,6 +186,12 @@ extension RangeRuleCase {
     RangeRuleCase("FusedTransposedConvolution", ["n y x c", "3 n c", "c o 2 2", "o"]) {
       FusedTransposedConvolution(TransposedConvolution(stride: [2, 2]), source: normalized).apply($0)
     },
+    RangeRuleCase("ResidualSum", ["n y x c", "3 n c", "n y x c", "3 n c"]) {
+      ResidualSum(normalized, normalized, negativeSlope: 0.01).apply($0)
+    },
+    RangeRuleCase("ResidualSum of plain summands", ["n y c", "n y c"]) {
+      ResidualSum(.plain, .plain, negativeSlope: 0.01).apply($0)
+    },
     RangeRuleCase(
       "SlabConvolution", ["n y/2 x/2 c", "3 n c", "c 2 2 2", "2", "n y x 3", "3 n 3", "o 5 3 3", "o"],
       multiples: ["y": 2, "x": 2]

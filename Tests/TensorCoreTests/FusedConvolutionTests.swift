@@ -96,6 +96,39 @@ import Testing
     }
   }
 
+  /// The same bits at every level, whatever is normalised.
+  @Test(arguments: [1, 3, 16, 32, 45])
+  func residualSumsAreTheStepsOneByOne(_ channels: Int) {
+    let shape = Shape([2, 7, 9, channels])
+    let x = [1, 2].map { Tensor(randomValues(shape.count, seed: $0), shape: shape) }
+    let terms = [3, 4].map { Tensor(randomValues(6 * channels, seed: $0), shape: [3, 2, channels]) }
+    let kinds: [ConvolutionSource] = [.plain, .normalized(negativeSlope: 1), .normalized(negativeSlope: 0.01)]
+    for level in EvaluationContext.availableInstructionSets {
+      let context = EvaluationContext(pool: .shared, instructionSet: level)
+      for first in kinds {
+        for second in kinds {
+          for slope: Float in [0.01, 1] {
+            var inputs: [Tensor] = [], summands: [Tensor] = []
+            for (number, kind) in [first, second].enumerated() {
+              inputs += [x[number], terms[number]].prefix(kind.inputCount)
+              guard case .normalized(let slope) = kind else {
+                summands.append(x[number])
+                continue
+              }
+              summands += NormalizedActivation(negativeSlope: slope).evaluated([x[number], terms[number]], in: context)
+            }
+            var expected = Add().evaluated(summands, in: context)
+            if slope != 1 { expected = LeakyRectifier(negativeSlope: slope).evaluated(expected, in: context) }
+            let sum = ResidualSum(first, second, negativeSlope: slope).evaluated(inputs, in: context)
+            #expect(
+              sum.map(\.bytes) == expected.map(\.bytes),
+              "\(String(cString: ck_instruction_set_name(level))) \(first) \(second) \(slope)")
+          }
+        }
+      }
+    }
+  }
+
   /// The mean of the output is a thousand times its deviation.
   @Test func statisticsSurviveALargeMean() {
     let test = Self.cases[0]

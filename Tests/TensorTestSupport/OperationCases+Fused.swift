@@ -80,6 +80,7 @@ extension OperationCase {
 
   static let fused: [OperationCase] =
     fusedSettings.flatMap { setting, first in fusedConvolutions(setting, first) } + transposed + slabs + terms
+    + residualSums
 
   private static func fusedConvolutions(_ setting: Setting, _ first: Int) -> [OperationCase] {
     let (input, weight, output, geometry) = (setting.input, setting.weight, setting.output, setting.geometry)
@@ -210,6 +211,50 @@ extension OperationCase {
         convolved(applied(Array(arguments[0...1]), slope: Double(slope)), arguments[2], arguments[3])
       },
     ]
+  }()
+
+  /// Sums of a summand or two that are normalised, with values that keep away from the kinks.
+  private static let residualSums: [OperationCase] = {
+    let normalized = ConvolutionSource.normalized(negativeSlope: slope)
+    let settings: [(ConvolutionSource, ConvolutionSource, Float, String)] = [
+      (.normalized(negativeSlope: 1), .plain, slope, "normalized and plain"),
+      (.plain, normalized, 1, "plain and normalized, without an activation"),
+      (normalized, .normalized(negativeSlope: 1), slope, "both normalized"),
+      (.plain, .plain, 0, "both plain"),
+    ]
+    return settings.map { first, second, negativeSlope, note in
+      let shape: Shape = [2, 3, 4, 21]
+      @Sendable func sum(_ arguments: [ReferenceArray], slope: Double) -> ReferenceArray {
+        var rest = arguments
+        let summands = [first, second].map { source in
+          defer { rest.removeFirst(source.inputCount) }
+          guard case .normalized(let slope) = source else { return rest[0] }
+          return applied(rest, slope: Double(slope))
+        }
+        return ReferenceArray(shape: shape) { index in
+          let z = summands[0][index] + summands[1][index]
+          return z > 0 ? z : slope * z
+        }
+      }
+      return OperationCase(
+        ResidualSum(first, second, negativeSlope: negativeSlope), note,
+        inputs: {
+          var inputs = [first, second].enumerated().flatMap { number, source in
+            Array(normalizedInputs(shape, seed: 9 + UInt64(number)).prefix(source.inputCount))
+          }
+          for _ in 0..<60 {
+            let z = sum(inputs.map { ReferenceArray($0) }, slope: 1).elements
+            let own = first == .plain ? z : applied(inputs.prefix(2).map { ReferenceArray($0) }, slope: 1).elements
+            let near = z.indices.filter { abs(z[$0]) < 0.01 || abs(own[$0]) < 0.01 }
+            if near.isEmpty { break }
+            var values = inputs[0].elements()
+            for place in near { values[place] += 0.07 }
+            inputs[0] = Tensor(values, shape: shape)
+          }
+          return inputs
+        }, differentiable: Set(0..<first.inputCount + second.inputCount)
+      ) { [sum($0, slope: Double(negativeSlope))] }
+    }
   }()
 
   private static let terms: [OperationCase] = [

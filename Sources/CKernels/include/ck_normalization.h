@@ -15,11 +15,21 @@ typedef struct ck_normalization_terms {
   const float *inverse, *normalized_offset;
 } ck_normalization_terms;
 
+/// Rows of values that are added to others, as leaky((x - mean) * scale + offset, slope) with `channels` floats of each
+/// term; null pointers where they are added as they are.
+typedef struct ck_summand {
+  const float *values;
+  const float *mean, *scale, *offset;
+  float slope;
+} ck_summand;
+
 typedef struct ck_normalization_kernels {
   /// Per channel, with d = x - first row: sums[c] = sum of d, squares[c] = sum of d * d. Rows are contiguous.
   void (*moments)(float *sums, float *squares, const float *x, size_t rows, size_t channels);
   /// y = leaky((x - mean) * scale + offset, slope); slope 1 is no activation.
   void (*apply)(float *y, const float *x, size_t rows, size_t channels, ck_normalization_terms terms, float slope);
+  /// y = leaky(a + b, slope); y may be the values of a summand.
+  void (*residual_sum)(float *y, size_t rows, size_t channels, ck_summand a, ck_summand b, float slope);
   /// Per channel: sums[c] = sum of g, products[c] = sum of g * normalized x, where g is the gradient before the
   /// activation.
   void (*gradient_sums)(

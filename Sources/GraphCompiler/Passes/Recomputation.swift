@@ -62,8 +62,8 @@ package struct Recomputation: GraphPass {
   /// One trip through memory, far cheaper than a convolution.
   private static func isCheap(_ operation: any Operation) -> Bool {
     switch operation {
-    case is InstanceNormalizationActivation, is InstanceNormalization, is NormalizedActivation, is LeakyRectifier,
-      is DropoutMask, is OneHot,
+    case is InstanceNormalizationActivation, is InstanceNormalization, is NormalizedActivation, is ResidualSum,
+      is LeakyRectifier, is DropoutMask, is OneHot,
       is Softmax, is LogSoftmax, is Sigmoid, is Concatenate, is Upsample, is Broadcast, is Add, is Multiply,
       is ScaleOffset,
       is AveragePool, is Exponential, is Compare:

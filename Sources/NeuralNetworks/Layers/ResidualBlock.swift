@@ -69,6 +69,11 @@ public struct ResidualBlock: Module {
     if let projection { skip = projection(consume skip, &context) }
     var features = consume input
     for block in main { features = block(consume features, &context) }
+    if context.fuses, features.parts.count == 1, skip.parts.count == 1 {
+      let sum = ResidualSum(
+        features.sources[0], skip.sources[0], negativeSlope: activation?.negativeSlope ?? 1)
+      return Features(sum.apply((consume features).inputs + (consume skip).inputs)[0])
+    }
     var result = (consume features).tensor
     result.accumulate((consume skip).tensor)
     return Features(activation?(result) ?? result)
