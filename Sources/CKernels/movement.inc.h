@@ -67,26 +67,49 @@ static void SIMD_NAME(transpose)(
       destination[column * destination_stride + row] = source[row * source_stride + column];
 }
 
-static void SIMD_NAME(weighted_rows)(
-    float *result, const float *base, const ptrdiff_t *offsets, const float *weights, size_t taps, size_t channels) {
-  size_t c = 0;
-  for (; c + SIMD_WIDTH <= channels; c += SIMD_WIDTH) {
-    simd_float sum = simd_broadcast(0);
-    for (size_t tap = 0; tap < taps; tap++)
-      sum = simd_multiply_add(simd_load(base + offsets[tap] + c), simd_broadcast(weights[tap]), sum);
-    simd_store(result + c, sum);
+SIMD_INLINE simd_float SIMD_NAME(load_channels)(const float *source, size_t lanes) {
+  return lanes == SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
+}
+
+/// One column's channels from `c` on: `vectors` vectors of `lanes` lanes.
+SIMD_INLINE void SIMD_NAME(weighted_column)(
+    float *result, const float *base, ck_weighted_taps rows, const ck_weighted_tap *columns, size_t column_count,
+    size_t vectors, size_t lanes) {
+  simd_float sum[2] = {{0}};
+  for (size_t row = 0; row < rows.count; row++) {
+    const float *from = base + rows.taps[row].offset;
+    const float row_weight = rows.taps[row].weight;
+    for (size_t column = 0; column < column_count; column++) {
+      const simd_float weight = simd_broadcast(row_weight * columns[column].weight);
+      for (size_t v = 0; v < vectors; v++)
+        sum[v] = simd_multiply_add(
+            SIMD_NAME(load_channels)(from + columns[column].offset + v * SIMD_WIDTH, lanes), weight, sum[v]);
+    }
   }
-  if (c < channels) {
-    simd_float sum = simd_broadcast(0);
-    for (size_t tap = 0; tap < taps; tap++)
-      sum = simd_multiply_add(
-          simd_load_partial(base + offsets[tap] + c, channels - c), simd_broadcast(weights[tap]), sum);
-    simd_store_partial(result + c, sum, channels - c);
+  for (size_t v = 0; v < vectors; v++)
+    if (lanes == SIMD_WIDTH)
+      simd_store(result + v * SIMD_WIDTH, sum[v]);
+    else
+      simd_store_partial(result + v * SIMD_WIDTH, sum[v], lanes);
+}
+
+static void SIMD_NAME(weighted_columns)(
+    float *result, const float *base, ck_weighted_taps rows, const ck_weighted_tap *taps, const size_t *first_tap,
+    size_t columns, size_t channels) {
+  for (size_t column = 0; column < columns; column++, result += channels) {
+    const ck_weighted_tap *own = taps + first_tap[column];
+    const size_t count = first_tap[column + 1] - first_tap[column];
+    size_t c = 0;
+    for (; c + 2 * SIMD_WIDTH <= channels; c += 2 * SIMD_WIDTH)
+      SIMD_NAME(weighted_column)(result + c, base + c, rows, own, count, 2, SIMD_WIDTH);
+    for (; c + SIMD_WIDTH <= channels; c += SIMD_WIDTH)
+      SIMD_NAME(weighted_column)(result + c, base + c, rows, own, count, 1, SIMD_WIDTH);
+    if (c < channels) SIMD_NAME(weighted_column)(result + c, base + c, rows, own, count, 1, channels - c);
   }
 }
 
 const ck_movement_kernels SIMD_NAME(ck_movement) = {
     .copy_rows = SIMD_NAME(copy_rows),
     .transpose = SIMD_NAME(transpose),
-    .weighted_rows = SIMD_NAME(weighted_rows),
+    .weighted_columns = SIMD_NAME(weighted_columns),
 };

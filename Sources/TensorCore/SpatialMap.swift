@@ -33,41 +33,30 @@ func applySpatialMaps(
   let outerRows = outer.reduce(1) { $0 * $1.taps.count }
   let columns = last.taps.count
   // The last axis' taps in one array: those of column `i` are `firstTap[i] ..< firstTap[i + 1]`.
-  let lastTaps = last.taps.flatMap { $0 }
+  let lastTaps = last.taps.flatMap { $0.map { ck_weighted_tap(offset: $0.index * channels, weight: $0.weight) } }
   let firstTap = last.taps.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
-  let mostTaps = max(1, maps.reduce(1) { $0 * ($1.taps.map(\.count).max() ?? 0) })
   let (x, result) = (input.floats, output.floats)
   context.pool.run(
     count: input.shape[0] * outerRows, grain: max(1, pointwiseGrain / 4 / max(1, columns * channels))
   ) { rows in
-    withUnsafeTemporaryAllocation(of: Int.self, capacity: mostTaps) { offsets in
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: mostTaps) { weights in
-        for row in rows {
-          // The taps of the outer axes are the same along the row.
-          let (instance, position) = row.quotientAndRemainder(dividingBy: outerRows)
-          var outerTaps: [(index: Int, weight: Float)] = [(instance * strides[0], 1)]
-          var rest = position
-          for (axis, map) in outer.enumerated().reversed() {
-            let (quotient, index) = rest.quotientAndRemainder(dividingBy: map.taps.count)
-            rest = quotient
-            outerTaps = map.taps[index].flatMap { tap in
-              outerTaps.map { ($0.index + tap.index * strides[axis + 1], $0.weight * tap.weight) }
-            }
-          }
-          for column in 0..<columns {
-            var count = 0
-            for outerTap in outerTaps {
-              for tap in firstTap[column]..<firstTap[column + 1] {
-                offsets[count] = outerTap.index + lastTaps[tap].index * channels
-                weights[count] = outerTap.weight * lastTaps[tap].weight
-                count += 1
-              }
-            }
-            kernels.weighted_rows(
-              result + (row * columns + column) * channels, x, offsets.baseAddress, weights.baseAddress, count,
-              channels)
+    for row in rows {
+      // The taps of the outer axes are the same along the row.
+      let (instance, position) = row.quotientAndRemainder(dividingBy: outerRows)
+      var outerTaps = [ck_weighted_tap(offset: instance * strides[0], weight: 1)]
+      var rest = position
+      for (axis, map) in outer.enumerated().reversed() {
+        let (quotient, index) = rest.quotientAndRemainder(dividingBy: map.taps.count)
+        rest = quotient
+        outerTaps = map.taps[index].flatMap { tap in
+          outerTaps.map {
+            ck_weighted_tap(offset: $0.offset + tap.index * strides[axis + 1], weight: $0.weight * tap.weight)
           }
         }
+      }
+      outerTaps.withUnsafeBufferPointer { outerTaps in
+        kernels.weighted_columns(
+          result + row * columns * channels, x,
+          ck_weighted_taps(taps: outerTaps.baseAddress, count: outerTaps.count), lastTaps, firstTap, columns, channels)
       }
     }
   }

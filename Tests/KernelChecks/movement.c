@@ -1,4 +1,4 @@
-// Copies and turns are exact; weighted rows are sums of a few products.
+// Copies and turns are exact; weighted columns are sums of a few products.
 #include "checks.h"
 
 static void check_copy_rows(const ck_movement_kernels *kernels) {
@@ -42,24 +42,33 @@ static void check_transpose(const ck_movement_kernels *kernels) {
   }
 }
 
-static void check_weighted_rows(const ck_movement_kernels *kernels) {
-  static const size_t channels[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64}, taps[] = {1, 2, 4, 8, 27};
+static void check_weighted_columns(const ck_movement_kernels *kernels) {
+  static const size_t channels[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 80}, taps[] = {1, 2, 4, 9};
+  enum { columns = 3 };
   for (size_t c = 0; c < COUNT_OF(channels); c++) {
     for (size_t t = 0; t < COUNT_OF(taps); t++) {
-      begin_case("weighted_rows", "%zu taps of %zu channels", taps[t], channels[c]);
-      const size_t rows = 11;
-      const float *base = random_floats(rows * channels[c], -1, 1), *weights = random_floats(taps[t], -1, 1);
-      ptrdiff_t offsets[27];
-      for (size_t tap = 0; tap < taps[t]; tap++) offsets[tap] = (ptrdiff_t)(random_below((uint32_t)rows) * channels[c]);
-      double *expected = guarded_doubles(channels[c]);
-      float *result = guarded_floats(channels[c]);
-      for (size_t i = 0; i < channels[c]; i++) {
+      begin_case("weighted_columns", "%zu rows of %zu channels", taps[t], channels[c]);
+      const size_t places = 11, width = channels[c];
+      const float *base = random_floats(2 * places * width, -1, 1);
+      // Columns of 0, 1 and 2 taps.
+      static const size_t first[columns + 1] = {0, 0, 1, 3};
+      ck_weighted_tap rows[9], own[3];
+      for (size_t i = 0; i < taps[t]; i++)
+        rows[i] = (ck_weighted_tap){(ptrdiff_t)(random_below(places) * width), (float)random_number(-1, 1)};
+      for (size_t i = 0; i < COUNT_OF(own); i++)
+        own[i] = (ck_weighted_tap){(ptrdiff_t)(random_below(places + 1) * width), (float)random_number(-1, 1)};
+      double *expected = guarded_doubles(columns * width);
+      float *result = guarded_floats(columns * width);
+      for (size_t i = 0; i < columns * width; i++) {
         expected[i] = 0;
-        for (size_t tap = 0; tap < taps[t]; tap++)
-          expected[i] += (double)weights[tap] * base[offsets[tap] + (ptrdiff_t)i];
+        for (size_t row = 0; row < taps[t]; row++)
+          for (size_t tap = first[i / width]; tap < first[i / width + 1]; tap++)
+            expected[i] += (double)rows[row].weight * own[tap].weight *
+                base[rows[row].offset + own[tap].offset + (ptrdiff_t)(i % width)];
       }
-      kernels->weighted_rows(result, base, offsets, weights, taps[t], channels[c]);
-      expect_close(result, expected, channels[c], 1e-7, (double)taps[t]);
+      kernels->weighted_columns(
+          result, base, (ck_weighted_taps){rows, taps[t]}, own, first, columns, channels[c]);
+      expect_close(result, expected, columns * width, 2e-7, 2 * (double)taps[t]);
       release_guarded();
     }
   }
@@ -69,7 +78,7 @@ static void check(ck_instruction_set level) {
   const ck_movement_kernels *kernels = ck_movement_kernels_for(level);
   check_copy_rows(kernels);
   check_transpose(kernels);
-  check_weighted_rows(kernels);
+  check_weighted_columns(kernels);
 }
 
 const check_family movement_family = {"movement", TABLE_OPERATIONS(ck_movement_kernels), check};

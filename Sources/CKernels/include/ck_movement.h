@@ -6,6 +6,17 @@
 
 #include "ck_instruction_set.h"
 
+/// A place, counted in floats, and by what to multiply what is there.
+typedef struct ck_weighted_tap {
+  ptrdiff_t offset;
+  float weight;
+} ck_weighted_tap;
+
+typedef struct ck_weighted_taps {
+  const ck_weighted_tap *taps;
+  size_t count;
+} ck_weighted_taps;
+
 typedef struct ck_movement_kernels {
   /// Copies `rows` rows of `row_bytes`; strides in bytes.
   void (*copy_rows)(
@@ -15,9 +26,11 @@ typedef struct ck_movement_kernels {
   void (*transpose)(
       float *destination, size_t destination_stride, const float *source, size_t source_stride, size_t rows,
       size_t columns);
-  /// result[c] = the sum over taps of weights[t] * base[offsets[t] + c].
-  void (*weighted_rows)(
-      float *result, const float *base, const ptrdiff_t *offsets, const float *weights, size_t taps, size_t channels);
+  /// result[i, c] = the sum over the row taps r and column i's taps t of r.weight * t.weight * base[r.offset + t.offset +
+  /// c]; those of column i are taps[first_tap[i]] ... taps[first_tap[i + 1] - 1].
+  void (*weighted_columns)(
+      float *result, const float *base, ck_weighted_taps rows, const ck_weighted_tap *taps, const size_t *first_tap,
+      size_t columns, size_t channels);
 } ck_movement_kernels;
 
 const ck_movement_kernels *ck_movement_kernels_for(ck_instruction_set level);
