@@ -25,7 +25,7 @@ let compute: [Target] = [
   .target(name: "TensorCore", dependencies: ["CKernels", "COpenBLAS"]),
   .target(name: "Autograd", dependencies: ["TensorCore"]),
   .target(name: "GraphCompiler", dependencies: ["TensorCore", logging]),
-  .target(name: "NeuralNetworks", dependencies: ["Autograd", "GraphCompiler", "TensorCore", logging]),
+  .target(name: "NeuralNetworks", dependencies: ["Autograd", "GraphCompiler", "TensorCore", "CKernels", logging]),
 ]
 
 let bytes: [Target] = [

@@ -103,6 +103,42 @@ static void SIMD_NAME(select)(
   for (size_t i = 0; i < count; i++) result[i] = condition[i] != 0 ? a[i] : b[i];
 }
 
+/// Every product and sum is rounded by itself, as written: that is what `momentum_step` promises.
+SIMD_INLINE void SIMD_NAME(momentum_vector)(
+    float *new_parameter, float *new_momentum, simd_float parameter, simd_float momentum, simd_float gradient,
+    ck_momentum_step step, size_t lanes) {
+  const simd_float scaled = gradient * step.gradient_factor;
+  const simd_float decay = parameter * step.weight_decay;
+  const simd_float direction = scaled + decay;
+  const simd_float kept = momentum * step.momentum;
+  const simd_float moved = kept + direction;
+  const simd_float ahead = moved * step.momentum;
+  const simd_float way = step.uses_nesterov ? direction + ahead : moved;
+  const simd_float change = way * step.rate;
+  const simd_float result = parameter - change;
+  if (lanes == SIMD_WIDTH) {
+    simd_store(new_momentum, moved);
+    simd_store(new_parameter, result);
+  } else {
+    simd_store_partial(new_momentum, moved, lanes);
+    simd_store_partial(new_parameter, result, lanes);
+  }
+}
+
+static void SIMD_NAME(momentum_step)(
+    float *new_parameter, float *new_momentum, const float *parameter, const float *momentum, const float *gradient,
+    size_t count, ck_momentum_step step) {
+  size_t i = 0;
+  for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH)
+    SIMD_NAME(momentum_vector)(
+        new_parameter + i, new_momentum + i, simd_load(parameter + i), simd_load(momentum + i),
+        simd_load(gradient + i), step, SIMD_WIDTH);
+  if (i < count)
+    SIMD_NAME(momentum_vector)(
+        new_parameter + i, new_momentum + i, simd_load_partial(parameter + i, count - i),
+        simd_load_partial(momentum + i, count - i), simd_load_partial(gradient + i, count - i), step, count - i);
+}
+
 const ck_pointwise_kernels SIMD_NAME(ck_pointwise) = {
     .add = SIMD_NAME(add),
     .subtract = SIMD_NAME(subtract),
@@ -126,4 +162,5 @@ const ck_pointwise_kernels SIMD_NAME(ck_pointwise) = {
     .leaky_rectifier_gradient = SIMD_NAME(leaky_rectifier_gradient),
     .scaled_add = SIMD_NAME(scaled_add),
     .select = SIMD_NAME(select),
+    .momentum_step = SIMD_NAME(momentum_step),
 };

@@ -3,41 +3,44 @@
 
 enum { SIMD_NAME(sum_block) = 1024 };
 
-#define SUM_KERNEL(name, step)                                                  \
-  static double SIMD_NAME(name)(const float *input, size_t count) {                      \
-    double total = 0;                                                                    \
-    while (count > 0) {                                                                  \
-      const size_t block = count < SIMD_NAME(sum_block) ? count : SIMD_NAME(sum_block);  \
-      simd_float s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};                                 \
-      size_t i = 0;                                                                      \
-      for (; i + 4 * SIMD_WIDTH <= block; i += 4 * SIMD_WIDTH) {                         \
-        simd_float x = simd_load(input + i);                                             \
-        simd_float sum = s0;                                                             \
-        s0 = step;                                                                       \
-        x = simd_load(input + i + SIMD_WIDTH);                                           \
-        sum = s1;                                                                        \
-        s1 = step;                                                                       \
-        x = simd_load(input + i + 2 * SIMD_WIDTH);                                       \
-        sum = s2;                                                                        \
-        s2 = step;                                                                       \
-        x = simd_load(input + i + 3 * SIMD_WIDTH);                                       \
-        sum = s3;                                                                        \
-        s3 = step;                                                                       \
-      }                                                                                  \
-      for (; i < block; i += SIMD_WIDTH) {                                               \
-        const size_t lanes = block - i < SIMD_WIDTH ? block - i : SIMD_WIDTH;            \
-        const simd_float x = simd_load_partial(input + i, lanes), sum = s0;              \
-        s0 = step;                                                                       \
-      }                                                                                  \
-      total += simd_sum_lanes((s0 + s1) + (s2 + s3));                                    \
-      input += block;                                                                    \
-      count -= block;                                                                    \
-    }                                                                                    \
-    return total;                                                                        \
+static double SIMD_NAME(sum)(const float *input, size_t count) {
+  double total = 0;
+  while (count > 0) {
+    const size_t block = count < SIMD_NAME(sum_block) ? count : SIMD_NAME(sum_block);
+    simd_float s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    size_t i = 0;
+    for (; i + 4 * SIMD_WIDTH <= block; i += 4 * SIMD_WIDTH) {
+      s0 += simd_load(input + i);
+      s1 += simd_load(input + i + SIMD_WIDTH);
+      s2 += simd_load(input + i + 2 * SIMD_WIDTH);
+      s3 += simd_load(input + i + 3 * SIMD_WIDTH);
+    }
+    for (; i < block; i += SIMD_WIDTH)
+      s0 += simd_load_partial(input + i, block - i < SIMD_WIDTH ? block - i : SIMD_WIDTH);
+    total += simd_sum_lanes((s0 + s1) + (s2 + s3));
+    input += block;
+    count -= block;
   }
+  return total;
+}
 
-SUM_KERNEL(sum, sum + x)
-SUM_KERNEL(sum_of_squares, simd_multiply_add(x, x, sum))
+static double SIMD_NAME(sum_of_squares)(const float *x, size_t count) {
+  simd_double s0 = {0}, s1 = {0};
+  size_t i = 0;
+  for (; i + 2 * SIMD_WIDTH <= count; i += 2 * SIMD_WIDTH) {
+    const simd_double a = simd_widen(simd_load(x + i)), b = simd_widen(simd_load(x + i + SIMD_WIDTH));
+    s0 += a * a;
+    s1 += b * b;
+  }
+  for (; i < count; i += SIMD_WIDTH) {
+    const simd_double a = simd_widen(simd_load_partial(x + i, count - i < SIMD_WIDTH ? count - i : SIMD_WIDTH));
+    s0 += a * a;
+  }
+  s0 += s1;
+  double total = 0;
+  for (size_t lane = 0; lane < SIMD_WIDTH; lane++) total += s0[lane];
+  return total;
+}
 
 static float SIMD_NAME(maximum)(const float *x, size_t count) {
   size_t i = 0;
@@ -100,6 +103,100 @@ static void SIMD_NAME(sum_rows)(float *sums, const float *x, size_t rows, size_t
   }
 }
 
+/// Classes up to which lanes are summed instead of rows, and vectors whose float32 sums are added up first.
+enum { SIMD_NAME(few_classes) = 16, SIMD_NAME(class_sum_vectors) = 32 };
+
+typedef int16_t SIMD_NAME(short_labels) __attribute__((vector_size(SIMD_WIDTH * 2), aligned(2)));
+
+SIMD_INLINE simd_int SIMD_NAME(load_labels)(const int16_t *labels) {
+  return __builtin_convertvector(*(const SIMD_NAME(short_labels) *)labels, simd_int);
+}
+
+/// labels[places[i]] in lane i.
+SIMD_INLINE simd_int SIMD_NAME(spread_labels)(simd_int labels, simd_int places) {
+#if defined(SIMD_AVX512)
+  return (simd_int)_mm512_permutexvar_epi32((__m512i)places, (__m512i)labels);
+#elif defined(SIMD_AVX2)
+  return (simd_int)_mm256_permutevar8x32_epi32((__m256i)labels, (__m256i)places);
+#else
+  simd_int result;
+  for (int lane = 0; lane < SIMD_WIDTH; lane++) result[lane] = labels[places[lane] & (SIMD_WIDTH - 1)];
+  return result;
+#endif
+}
+
+/// `class_sums` of few classes and a multiple of SIMD_WIDTH voxels. The values of that many voxels are `classes` vectors;
+/// each lane of those belongs to the same class and the same one of the voxels every time.
+static int SIMD_NAME(class_sums_of_few)(
+    double *sums, const float *map, const int16_t *labels, size_t voxels, size_t classes, int32_t ignored) {
+  simd_int place_of_lane[SIMD_NAME(few_classes)], class_of_lane[SIMD_NAME(few_classes)];
+  simd_double shared[SIMD_NAME(few_classes)], all[SIMD_NAME(few_classes)];
+  simd_int own[SIMD_NAME(few_classes)];
+  for (size_t lane = 0; lane < classes * SIMD_WIDTH; lane++) {
+    place_of_lane[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = (int32_t)(lane / classes);
+    class_of_lane[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = (int32_t)(lane % classes);
+  }
+  for (size_t j = 0; j < classes; j++) {
+    shared[j] = all[j] = (simd_double){0};
+    own[j] = (simd_int){0};
+  }
+  simd_int unknown = {0};
+  const size_t step = SIMD_NAME(class_sum_vectors) * SIMD_WIDTH;
+  for (size_t first = 0; first < voxels; first += step) {
+    const size_t end = voxels - first < step ? voxels : first + step;
+    for (size_t voxel = first; voxel < end; voxel += SIMD_WIDTH) {
+      const simd_int label = SIMD_NAME(load_labels)(labels + voxel);
+      unknown |= (label != ignored) & ((label < 0) | (label >= (int32_t)classes));
+    }
+    for (size_t j = 0; j < classes; j++) {
+      const simd_int place = place_of_lane[j], class = class_of_lane[j];
+      const float *values = map + first * classes + j * SIMD_WIDTH;
+      simd_float part_shared = {0}, part_all = {0};
+      simd_int part_own = {0};
+      for (size_t voxel = first; voxel < end; voxel += SIMD_WIDTH, values += classes * SIMD_WIDTH) {
+        const simd_int label = SIMD_NAME(spread_labels)(SIMD_NAME(load_labels)(labels + voxel), place);
+        const simd_int counts = label != ignored, is_own = counts & (label == class);
+        const simd_int value = (simd_int)simd_load(values);
+        part_all += (simd_float)(value & counts);
+        part_shared += (simd_float)(value & is_own);
+        part_own -= is_own;
+      }
+      shared[j] += simd_widen(part_shared);
+      all[j] += simd_widen(part_all);
+      own[j] += part_own;
+    }
+  }
+  for (size_t lane = 0; lane < classes * SIMD_WIDTH; lane++) {
+    const size_t j = lane / SIMD_WIDTH, i = lane % SIMD_WIDTH, k = lane % classes;
+    sums[k] += shared[j][i];
+    sums[classes + k] += all[j][i];
+    sums[2 * classes + k] += own[j][i];
+  }
+  int32_t any = 0;
+  for (int lane = 0; lane < SIMD_WIDTH; lane++) any |= unknown[lane];
+  return !any;
+}
+
+static int SIMD_NAME(class_sums)(
+    double *sums, const float *map, const int16_t *labels, size_t voxels, size_t classes, int32_t ignored) {
+  size_t voxel = 0;
+  if (classes <= SIMD_NAME(few_classes)) {
+    voxel = voxels - voxels % SIMD_WIDTH;
+    if (!SIMD_NAME(class_sums_of_few)(sums, map, labels, voxel, classes, ignored)) return 0;
+  }
+  double *restrict shared = sums, *restrict all = sums + classes, *restrict own = sums + 2 * classes;
+  for (; voxel < voxels; voxel++) {
+    const int32_t label = labels[voxel];
+    if (label == ignored) continue;
+    if (label < 0 || label >= (int32_t)classes) return 0;
+    const float *row = map + voxel * classes;
+    for (size_t k = 0; k < classes; k++) all[k] += (double)row[k];
+    shared[label] += (double)row[label];
+    own[label] += 1;
+  }
+  return 1;
+}
+
 const ck_reduction_kernels SIMD_NAME(ck_reduction) = {
     .sum = SIMD_NAME(sum),
     .sum_of_squares = SIMD_NAME(sum_of_squares),
@@ -107,4 +204,5 @@ const ck_reduction_kernels SIMD_NAME(ck_reduction) = {
     .add_columns = SIMD_NAME(add_columns),
     .maximize_columns = SIMD_NAME(maximize_columns),
     .sum_rows = SIMD_NAME(sum_rows),
+    .class_sums = SIMD_NAME(class_sums),
 };

@@ -40,6 +40,8 @@
 typedef float simd_float __attribute__((vector_size(SIMD_WIDTH * 4), aligned(SIMD_WIDTH * 4)));
 typedef float simd_float_unaligned __attribute__((vector_size(SIMD_WIDTH * 4), aligned(4)));
 typedef int32_t simd_int __attribute__((vector_size(SIMD_WIDTH * 4), aligned(SIMD_WIDTH * 4)));
+/// As many doubles as there are floats in a vector.
+typedef double simd_double __attribute__((vector_size(SIMD_WIDTH * 8), aligned(SIMD_WIDTH * 8)));
 
 static inline __attribute__((always_inline)) simd_float simd_load(const float *source) {
   return *(const simd_float_unaligned *)source;
@@ -118,6 +120,9 @@ SIMD_INLINE simd_float simd_maximum(simd_float a, simd_float b) {
 SIMD_INLINE simd_float simd_minimum(simd_float a, simd_float b) {
   return simd_select((a < b) | (a != a), a, b);
 }
+
+// A macro, because vectors this wide are not passed to functions in the same way at every level.
+#define simd_widen(value) __builtin_convertvector(value, simd_double)
 
 /// The sum of the lanes in double precision, in lane order.
 SIMD_INLINE double simd_sum_lanes(simd_float value) {

@@ -12,7 +12,7 @@ import Testing
     ("TensorCore", ["CKernels", "COpenBLAS"]),
     ("Autograd", ["TensorCore"]),
     ("GraphCompiler", ["TensorCore"]),
-    ("NeuralNetworks", ["Autograd", "GraphCompiler", "TensorCore"]),
+    ("NeuralNetworks", ["Autograd", "GraphCompiler", "TensorCore", "CKernels"]),
     ("Archives", ["CZlib"]),
     ("HDF5Files", ["CHDF5"]),
     ("ModelFormats", ["Archives", "HDF5Files", "NeuralNetworks", "TensorCore"]),

@@ -121,6 +121,27 @@ static void check_others(const ck_pointwise_kernels *kernels) {
     for (size_t i = 0; i < count; i++) expected[i] = 0.3f * (double)a[i] - 1.7f * (double)b[i];
     expect_close(result, expected, count, 1.5e-7, 4);
 
+    for (int uses_nesterov = 0; uses_nesterov <= 1; uses_nesterov++) {
+      begin_case("momentum_step", "%zu values, Nesterov's %d", count, uses_nesterov);
+      const ck_momentum_step step = {0.7f, 0.03f, 0.9f, 0.2f, uses_nesterov};
+      double *momenta = guarded_doubles(count);
+      for (size_t i = 0; i < count; i++) {
+        const double direction = (double)step.gradient_factor * b[i] + (double)step.weight_decay * x[i];
+        momenta[i] = (double)step.momentum * a[i] + direction;
+        const double way = uses_nesterov ? direction + (double)step.momentum * momenta[i] : momenta[i];
+        expected[i] = x[i] - (double)step.rate * way;
+      }
+      float *moved = guarded_floats(count), *p = guarded_floats(count), *m = guarded_floats(count);
+      kernels->momentum_step(result, moved, x, a, b, count, step);
+      expect_close(result, expected, count, 2e-7, 4);
+      expect_close(moved, momenta, count, 2e-7, 4);
+      memcpy(p, x, count * sizeof(float));
+      memcpy(m, a, count * sizeof(float));
+      kernels->momentum_step(p, m, p, m, b, count, step);
+      expect_same(p, result, count * sizeof(float));
+      expect_same(m, moved, count * sizeof(float));
+    }
+
     begin_case("select", "%zu values", count);
     kernels->select(result, x, a, b, count);
     for (size_t i = 0; i < count; i++) expected[i] = x[i] != 0 ? a[i] : b[i];

@@ -16,6 +16,13 @@ typedef void (*ck_binary_kernel)(
 /// result[i] = f(x[i]; p, q); result may be x.
 typedef void (*ck_unary_kernel)(float *result, const float *x, size_t count, float p, float q);
 
+/// With d = gradient_factor * gradient + weight_decay * parameter and m = momentum * old momentum + d, a step goes along d +
+/// momentum * m with Nesterov's momentum and along m without, `rate` times as far.
+typedef struct ck_momentum_step {
+  float gradient_factor, weight_decay, momentum, rate;
+  int uses_nesterov;
+} ck_momentum_step;
+
 typedef struct ck_pointwise_kernels {
   ck_binary_kernel _Nonnull add;
   ck_binary_kernel _Nonnull subtract;
@@ -49,6 +56,10 @@ typedef struct ck_pointwise_kernels {
   void (*scaled_add)(float *result, const float *a, float a_scale, const float *b, float b_scale, size_t count);
   /// result[i] = condition[i] != 0 ? a[i] : b[i]; result may be an input.
   void (*select)(float *result, const float *condition, const float *a, const float *b, size_t count);
+  /// A step of gradient descent with momentum, of `count` parameters; results may be inputs.
+  void (*momentum_step)(
+      float *new_parameter, float *new_momentum, const float *parameter, const float *momentum, const float *gradient,
+      size_t count, ck_momentum_step step);
 } ck_pointwise_kernels;
 
 /// The kernels of the highest level that is compiled in and not above `level`.

@@ -1,9 +1,10 @@
+import CKernels
 import TensorCore
 
 /// For a map `p` `[N, spatial, K]` and a target `y`, over the voxels that count, three sums `[N, K]`:
 /// `sum(p * y)`, `sum(p)` and `sum(y)`.
 ///
-/// Everything soft Dice and cross-entropy need, in one pass and without a one-hot tensor. Sums are in Double.
+/// Everything soft Dice and cross-entropy need, in one pass and without a one-hot tensor. Sums of a few values are in float32, and added in Double.
 public struct ClassSums: Operation {
   public var target: TargetKind
 
@@ -28,18 +29,23 @@ public struct ClassSums: Operation {
     let voxels = shape.count / (samples * classes)
     let map = inputs[0].floats
     let elements = TargetElements(target, inputs[1])
+    let kernels = ck_reduction_kernels_for(context.instructionSet).pointee
     let chunks = voxelChunkCount(samples: samples, voxelsPerSample: voxels)
-    context.withScratch(byteCount: chunks * 3 * classes * 8) { memory in
+    let spacing = Self.chunkSpacing(classes)
+    context.withScratch(byteCount: chunks * spacing * MemoryLayout<Double>.stride) { memory in
       let partial = memory.assumingMemoryBound(to: Double.self)
       forEachVoxelChunk(samples: samples, voxelsPerSample: voxels, in: context.pool) { chunk, _, range in
-        let shared = partial + chunk * 3 * classes
+        let shared = partial + chunk * spacing
         let (all, own) = (shared + classes, shared + 2 * classes)
         shared.update(repeating: 0, count: 3 * classes)
-        elements.forEachCounted(range, classCount: classes) { voxel, label in
-          let values = map + voxel * classes
-          for k in 0..<classes { all[k] += Double(values[k]) }
-          shared[label] += Double(values[label])
-          own[label] += 1
+        if case .labels(let labels, let ignored) = elements {
+          let isKnown = kernels.class_sums(
+            shared, map + range.lowerBound * classes, labels + range.lowerBound, range.count, classes,
+            ignored.map { Int32($0) } ?? .min)
+          if isKnown != 0 { return }
+        }
+        // Labels come here to be refused.
+        elements.forEachCounted(range, classCount: classes) { _, _ in
         } region: { voxel, value in
           let values = map + voxel * classes
           for k in 0..<classes {
@@ -55,7 +61,7 @@ public struct ClassSums: Operation {
           for k in 0..<classes {
             var sum = 0.0
             for chunk in sample * chunks / samples..<(sample + 1) * chunks / samples {
-              sum += partial[(chunk * 3 + kind) * classes + k]
+              sum += partial[chunk * spacing + kind * classes + k]
             }
             output.floats[sample * classes + k] = Float(sum)
           }
@@ -63,6 +69,16 @@ public struct ClassSums: Operation {
       }
     }
   }
+
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    let (samples, classes) = (inputs[0][0], inputs[0].channels)
+    guard samples * classes > 0 else { return 0 }
+    let chunks = voxelChunkCount(samples: samples, voxelsPerSample: inputs[0].count / (samples * classes))
+    return ScratchMemory.size(of: chunks * Self.chunkSpacing(classes) * MemoryLayout<Double>.stride)
+  }
+
+  /// Doubles from one chunk's sums to the next one's: whole cache lines, which threads would hand to and fro otherwise.
+  private static func chunkSpacing(_ classes: Int) -> Int { (3 * classes + 7) / 8 * 8 }
 
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [1]) }
 

@@ -18,10 +18,12 @@ public struct GradientClipping: Operation {
 
   public func elementTypes(of inputs: [ElementType]) -> [ElementType] { [.float32, .float32] }
 
-  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int { 0 }
+  public func scratchByteCount(of inputs: [Shape], in context: EvaluationContext) -> Int {
+    sumOfSquaresScratchByteCount(of: Array(inputs.dropFirst()))
+  }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
-    let norm = globalNorm(of: Array(inputs.dropFirst()), in: context.pool)
+    let norm = globalNorm(of: Array(inputs.dropFirst()), in: context)
     let isFinite = norm.isFinite && inputs[0].floats[0].isFinite
     outputs[0].floats[0] = isFinite ? Float(clippingFactor(norm: norm, maximum: maximumNorm)) : .nan
     outputs[1].floats[0] = Float(norm)

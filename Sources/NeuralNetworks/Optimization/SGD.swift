@@ -54,7 +54,7 @@ public struct SGD: Codable, Hashable, Sendable {
       let (p, m) = (MutableTensorView(parameters.values[position]), MutableTensorView(momentum))
       update.run(
         p, m, gradient: TensorView(gradient).floats, factor: Float(gradientFactor), rate: Float(learningRate),
-        parameter: UnsafePointer(p.floats), momentum: UnsafePointer(m.floats), in: .shared)
+        parameter: UnsafePointer(p.floats), momentum: UnsafePointer(m.floats), in: .standard)
       withExtendedLifetime((gradient, momentum)) {}
       if self.momentum != 0 { state.momenta[index] = momentum }
     }

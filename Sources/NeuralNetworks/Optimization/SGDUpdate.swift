@@ -1,3 +1,4 @@
+import CKernels
 import TensorCore
 
 /// One parameter's step of `SGD` as an operation.
@@ -28,34 +29,26 @@ public struct SGDUpdate: Operation {
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
     run(
       outputs[0], outputs[1], gradient: inputs[2].floats, factor: inputs[3].floats[0], rate: inputs[4].floats[0],
-      parameter: inputs[0].floats, momentum: inputs[1].floats, in: context.pool)
+      parameter: inputs[0].floats, momentum: inputs[1].floats, in: context)
   }
 
   /// Fills `newParameter` and `newMomentum`, which may be the memory of the old ones.
   func run(
     _ newParameter: MutableTensorView, _ newMomentum: MutableTensorView, gradient g: UnsafePointer<Float>,
     factor: Float, rate: Float, parameter p: UnsafePointer<Float>, momentum m: UnsafePointer<Float>,
-    in pool: WorkerPool
+    in context: EvaluationContext
   ) {
-    let (momentum, weightDecay, usesNesterov) = (optimizer.momentum, optimizer.weightDecay, optimizer.usesNesterov)
+    let kernels = ck_pointwise_kernels_for(context.instructionSet).pointee
+    let step = ck_momentum_step(
+      gradient_factor: factor, weight_decay: optimizer.weightDecay, momentum: optimizer.momentum, rate: rate,
+      uses_nesterov: optimizer.usesNesterov ? 1 : 0)
     let (newP, newM) = (newParameter.floats, newMomentum.floats)
-    pool.run(count: newParameter.count, grain: 1 << 15) { range in
+    context.pool.run(count: newParameter.count, grain: 1 << 15) { range in
+      let first = range.lowerBound
       if factor.isNaN {
         for i in range { (newP[i], newM[i]) = (p[i], m[i]) }
-      } else if usesNesterov {
-        for i in range {
-          let (old, d) = (p[i], g[i] * factor + weightDecay * p[i])
-          let moved = momentum * m[i] + d
-          newM[i] = moved
-          newP[i] = old - rate * (d + momentum * moved)
-        }
       } else {
-        for i in range {
-          let old = p[i]
-          let moved = momentum * m[i] + (g[i] * factor + weightDecay * old)
-          newM[i] = moved
-          newP[i] = old - rate * moved
-        }
+        kernels.momentum_step(newP + first, newM + first, p + first, m + first, g + first, range.count, step)
       }
     }
   }
