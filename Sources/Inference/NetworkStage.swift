@@ -20,18 +20,22 @@ package struct NetworkStage: Sendable {
   ///     wait in a nameless file in the same folder.
   ///   - progress: called after every network pass.
   /// - Returns: the labels `[1, Z, Y, X]` on the image's grid.
+  /// - Throws: ``InferenceError``, `CancellationError`, what writing throws.
   package func segmentation(
     of prepared: PreprocessedCase, writingProbabilitiesTo probabilities: URL?, temporaryFolder: URL,
-    progress: (TileProgress) -> Void
+    cancellation: Cancellation, progress: (TileProgress) -> Void
   ) throws -> VoxelGrid<Int16> {
     let predicted = try run(
       on: prepared, probabilities == nil ? .labels : .probabilityFile, temporaryFolder: temporaryFolder,
-      cancellation: nil, progress: progress)
+      cancellation: cancellation, progress: progress)
     guard let probabilities else { return try export(predicted) }
     return try PredictionFiles.writeProbabilities(
       shape: exporter.probabilityShape(predicted.properties), to: probabilities
     ) { append in
-      try export(predicted, wantsProbabilities: true) { try append($0.elements) }
+      try export(predicted, wantsProbabilities: true) {
+        try cancellation.check()
+        try append($0.elements)
+      }
     }
   }
 

@@ -19,7 +19,8 @@ extension Trainer {
   ///
   /// nnU-Net: `nnUNetTrainer.perform_actual_validation`.
   /// - Parameter savingProbabilities: also writes `.npz` and `.pkl`, which ensembling needs.
-  /// - Throws: what concerns all cases; a case that fails is in the result.
+  /// - Throws: what concerns all cases, ``TrainingError/validationInterrupted(folder:)`` between two tiles when a stop is
+  ///   requested; a case that fails is in the result.
   public func validate(savingProbabilities: Bool) throws -> ValidationResult {
     let folder = outputFolder.appendingPathComponent("validation", isDirectory: true)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -31,6 +32,7 @@ extension Trainer {
         plans: run.plans, configuration: run.configuration, datasetDescription: run.description))
     let readerWriter = try ReaderWriters.named(run.plans.imageReaderWriter)
     var failures: [CaseFailure] = []
+    let cancellation = Cancellation()
     for identifier in split.val {
       guard !isStopRequested() else {
         throw TrainingError.validationInterrupted(folder: folder)
@@ -42,8 +44,9 @@ extension Trainer {
         let segmentation = try stage.segmentation(
           of: item,
           writingProbabilitiesTo: savingProbabilities ? folder.appendingPathComponent(identifier + ".npz") : nil,
-          temporaryFolder: folder
+          temporaryFolder: folder, cancellation: cancellation
         ) { tiles in
+          if isStopRequested() { cancellation.cancel() }
           log.progress("\(identifier)  \(Int(tiles.fraction * 100)) %  tile \(tiles.tilesDone)/\(tiles.tileCount)")
         }
         if savingProbabilities {
@@ -53,6 +56,8 @@ extension Trainer {
         try readerWriter.writeSegmentation(
           segmentation, to: folder.appendingPathComponent(identifier + run.description.fileEnding),
           properties: item.properties.image)
+      } catch is CancellationError {
+        throw TrainingError.validationInterrupted(folder: folder)
       } catch {
         log.write("FAILED \(identifier): \(error)")
         failures.append(CaseFailure(identifier: identifier, reason: "\(error)"))

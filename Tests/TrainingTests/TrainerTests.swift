@@ -181,6 +181,32 @@ private struct SmallDataset {
     #expect(outcome == .finished && validation.failures.isEmpty && validation.summary.cases.count == 1)
   }
 
+  @Test(arguments: [false, true]) func aStopRequestEndsTheValidationBetweenTiles(savingProbabilities: Bool) throws {
+    let data = try SmallDataset()
+    defer { data.remove() }
+    let trainer = try Trainer(data.run(epochs: 1, configuration: "2d"), seed: 1, silent: true)
+    let asked = Mutex(0)
+    trainer.isStopRequested = {
+      asked.withLock {
+        $0 += 1
+        return $0 >= 3
+      }
+    }
+    let error = #expect(throws: TrainingError.self) {
+      try trainer.validate(savingProbabilities: savingProbabilities)
+    }
+    guard case .validationInterrupted = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    // Before the case and after two passes of its network; no more passes followed, and no file is left.
+    let count = asked.withLock { $0 }
+    #expect(count == 3)
+    let left = try FileManager.default.contentsOfDirectory(
+      atPath: trainer.outputFolder.appendingPathComponent("validation").path)
+    #expect(left.isEmpty, "\(left)")
+  }
+
   @Test func cascadesAreRefusedByName() throws {
     let data = try SmallDataset()
     defer { data.remove() }
