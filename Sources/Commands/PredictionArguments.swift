@@ -79,7 +79,9 @@ struct PredictionArguments: ParsableArguments {
 
   @Flag(
     name: .customLong("reference_precision"),
-    help: "Round intermediate results to 16 bits step by step as nnU-Net does, to reproduce its results exactly.")
+    help: ArgumentHelp(
+      "Round intermediate results to 16 bits step by step as nnU-Net does, with direct convolutions and its order of "
+        + "operations, to reproduce its results exactly. Slower."))
   var usesReferencePrecision = false
 
   func validate() throws {

@@ -1,5 +1,6 @@
 import Foundation
 import TensorCore
+import Volumes
 
 /// How much each voxel of a tile counts where tiles overlap: most in the centre, where the network sees all around.
 ///
@@ -27,7 +28,7 @@ public struct GaussianImportance: Sendable {
     let scale = (values.max() ?? 1) / 10
     var weights = values.map { value in
       let weight = value / scale
-      return precision == .reference ? Self.half(weight) : Float(weight)
+      return precision == .reference ? roundedToHalf(weight) : Float(weight)
     }
     // A voxel without weight would divide 0 by 0.
     if let least = weights.filter({ $0 > 0 }).min() {
@@ -53,13 +54,5 @@ public struct GaussianImportance: Sendable {
       let distance = centre - index
       return abs(distance) <= radius ? kernel[distance + radius] / sum : 0
     }
-  }
-
-  /// Rounds a Double to the nearest float16 at once: going through Float would round twice.
-  private static func half(_ value: Double) -> Float {
-    // A step of float16 at this magnitude; below 2^-14 all steps are 2^-24.
-    let exponent = max(value.exponent, -14)
-    let step = Double(sign: .plus, exponent: Int(exponent) - 10, significand: 1)
-    return Float((value / step).rounded(.toNearestOrEven) * step)
   }
 }

@@ -3,6 +3,11 @@ public enum LogitsPrecision: String, Sendable, Hashable {
   /// Sums in float32, which neither overflow nor lose the thin borders of tiles. The default.
   case float32
   /// Every sum is rounded to float16 at the places where nnU-Net rounds, to compare with it voxel by voxel.
+  ///
+  /// What is rounded must be as near to the reference as can be: an addend that differs in its last bits may be rounded to
+  /// the next float16 value, which is a large part of the sum where only a tile's corner sees a voxel. So convolutions are
+  /// direct, whose errors are a half to a third of those of the fast algorithms, and logits are resampled in the
+  /// reference's order of operations.
   case reference
 }
 

@@ -35,7 +35,8 @@ public struct Predictor: Sendable {
         allowedMirroringAxes: options.usesMirroring ? model.allowedMirroringAxes : [], stepSize: options.stepSize,
         usesGaussian: options.usesGaussian, precision: options.precision),
       exporter: try SegmentationExport(
-        plans: model.plans, configuration: model.configuration, datasetDescription: model.datasetDescription))
+        plans: model.plans, configuration: model.configuration, datasetDescription: model.datasetDescription,
+        followsReferenceOrder: options.precision == .reference))
   }
 
   /// Loads a trained model's folder.

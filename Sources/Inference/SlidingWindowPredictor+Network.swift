@@ -13,6 +13,8 @@ extension SlidingWindowPredictor {
     network: UNet, parameterSets: [ParameterSet], patchSize: [Int], allowedMirroringAxes: [Int], stepSize: Double = 0.5,
     usesGaussian: Bool = true, precision: LogitsPrecision = .float32, logger: Logger? = nil
   ) {
+    var network = network
+    if precision == .reference { network.convolutionAlgorithm = .direct }
     let batchSize = Self.batchSize(of: patchSize)
     // Few classes: the head is a part of the compiled network. With many, the logits of a tile are made in parts.
     let isWhole = batchSize * Self.logitsByteCount(of: patchSize, headCount: network.headCount) <= Self.headByteLimit
@@ -21,7 +23,7 @@ extension SlidingWindowPredictor {
       network, isWhole ? .logits : .features, batch: VariableRange(1...batchSize),
       extents: patchSize.suffix(network.architecture.dimensions).map { VariableRange($0...$0) },
       logger: logger ?? .problemsOfCompilation)
-    let passes = parameterSets.map { set -> NetworkPass in
+    let passes = parameterSets.map { [network] set -> NetworkPass in
       let parameters = set.preparedForPrediction(setCount: parameterSets.count)
       let features: Forward = { compiled($0, parameters)[0] }
       let head: Forward = { network.predictHead($0, parameters) }

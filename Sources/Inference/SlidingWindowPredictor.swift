@@ -35,7 +35,7 @@ public struct SlidingWindowPredictor: Sendable {
   public let precision: LogitsPrecision
 
   /// What the passes run, if it is a compiled network.
-  let compiled: CompiledForward?
+  package let compiled: CompiledForward?
 
   private let passes: [NetworkPass]
   private let flips: [Flip]

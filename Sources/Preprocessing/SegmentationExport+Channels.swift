@@ -22,6 +22,10 @@ extension SegmentationExport {
   ) throws -> VoxelGrid<Int16> {
     let (newShape, current, new) = try target(forLogitsOf: [channelCount] + shape, properties)
     func resampled(_ index: Int) throws -> VoxelGrid<Float> {
+      if followsReferenceOrder, resampling.hasReferenceOrder(from: shape, to: newShape) {
+        return resampling.resampledInReferenceOrder(
+          try channel(index), to: newShape, currentSpacing: current, newSpacing: new, context: context)
+      }
       var logits = try resampling.resample(
         channel(index), to: newShape, currentSpacing: current, newSpacing: new, context: context)
       if resampling.roundsLogits { logits.roundToHalf(context: context) }

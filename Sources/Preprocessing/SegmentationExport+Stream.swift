@@ -8,6 +8,7 @@ extension SegmentationExport {
     forLogitsOf shape: [Int], properties: CaseProperties, context: EvaluationContext = .standard
   ) throws -> LabelStream? {
     let (newShape, current, new) = try target(forLogitsOf: [channelCount] + shape, properties)
+    if followsReferenceOrder, resampling.hasReferenceOrder(from: shape, to: newShape) { return nil }
     return LabelStream(
       resampling, channelCount: channelCount, from: shape, to: newShape, currentSpacing: current, newSpacing: new,
       rule: rule, context: context)

@@ -12,10 +12,16 @@ public struct SegmentationExport: Sendable {
   let resampling: Resampling
   let channelCount: Int
   let rule: LabelRule
+  /// Whether logits are resampled operation by operation as in nnU-Net.
+  let followsReferenceOrder: Bool
 
+  /// - Parameter followsReferenceOrder: resample logits in the reference's order of operations, so that even ties of its
+  ///   rounding to float16 fall alike. Slower, and where anything is resampled, logits can't come slab by slab.
   public init(
-    plans: Plans, configuration: PlannedConfiguration, datasetDescription: DatasetDescription
+    plans: Plans, configuration: PlannedConfiguration, datasetDescription: DatasetDescription,
+    followsReferenceOrder: Bool = false
   ) throws {
+    self.followsReferenceOrder = followsReferenceOrder
     self.plans = plans
     spacing = configuration.spacing
     labelManager = try LabelManager(datasetDescription)
@@ -34,6 +40,11 @@ public struct SegmentationExport: Sendable {
   public func segmentation(
     of logits: VoxelGrid<Float>, properties: CaseProperties, context: EvaluationContext = .standard
   ) throws -> VoxelGrid<Int16> {
+    if followsReferenceOrder {
+      return try segmentation(
+        ofLogitsShaped: logits.spatialShape, properties: properties, wantsProbabilities: false, context: context,
+        channel: { logits.channel($0) }, takeProbabilities: { _ in })
+    }
     let (shape, current, new) = try target(forLogitsOf: logits.shape, properties)
     let labels = resampling.resampleToLabels(
       logits, to: shape, currentSpacing: current, newSpacing: new, rule: rule, context: context)

@@ -1,6 +1,8 @@
 import Datasets
 import Foundation
+import GraphCompiler
 import Inference
+import NeuralNetworks
 import Synchronization
 import TensorCore
 import TensorTestSupport
@@ -56,6 +58,36 @@ struct SlidingWindowPredictorTests {
       worst = max(worst, abs(a - b))
     }
     #expect(worst < 0.01)
+  }
+
+  /// Sums that are rounded need the nearest addends: no convolution may take a way with larger errors.
+  @Test
+  func referencePrecisionComputesConvolutionsDirectly() throws {
+    let stages = [16, 32].enumerated().map { index, features in
+      UNetArchitecture.Stage(
+        features: features, kernelSize: [3, 3, 3], stride: [index + 1, index + 1, index + 1], blockCount: 2)
+    }
+    let network = UNet(
+      UNetArchitecture(
+        kind: .plainConvUNet, dimensions: 3, stages: stages, decoderBlockCounts: [2], deepSupervision: false),
+      inputChannels: 1, headCount: 3)
+    var generator = RandomGenerator(seed: 1)
+    let parameters = network.initialParameters(&generator)
+    func convolutions(_ precision: LogitsPrecision) throws -> [Substring] {
+      let predictor = SlidingWindowPredictor(
+        network: network, parameterSets: [parameters], patchSize: [32, 32, 32], allowedMirroringAxes: [],
+        precision: precision)
+      let compiled = try #require(predictor.compiled)
+      compiled.prepare()
+      let graph = try #require(compiled.graphs.first).final
+      return graph.text(algorithmsIn: .standard).split(separator: "\n").filter { $0.contains("Convolution") }
+    }
+    let found = try convolutions(.reference)
+    #expect(found.count == 8 && found.allSatisfy { $0.contains("[direct]") }, "\(found)")
+    if ProcessInfo.processInfo.environment["nnUNet_conv_algorithm"] == nil {
+      let fastest = try convolutions(.float32)
+      #expect(fastest.contains { $0.contains("[winograd") }, "\(fastest)")
+    }
   }
 
   @Test

@@ -122,6 +122,48 @@ func agreement<T: Equatable>(_ a: [T], _ b: [T]) -> Double {
     print("golden resampling: least agreement of labels \(leastAgreement), largest differences \(worst)")
   }
 
+  /// Logits that are rounded to float16 equal the reference's to the last bit, ties included.
+  @Test func logitsInReferenceOrderAreEqual() throws {
+    guard let folder = Golden.folder("resampling") else { return }
+    let cases = try decode([GoldenCase].self, folder.appendingPathComponent("index.json")).filter {
+      $0.outputDtype == "float16" && $0.resampling.method == .spline(order: 1, orderZ: 0)
+    }
+    let file = try HDF5File.open(folder.appendingPathComponent("resampling.h5").path)
+    #expect(cases.count == 4 && Set(cases.map(\.axis)) == [nil, 0, 1, 2])
+    for golden in cases {
+      let input = try file.root.read(golden.input, as: Float.self)
+      let expected = try file.root.read("expected/" + golden.name, as: Float.self)
+      let logits = VoxelGrid<Float>(shape: input.shape, elements: input.elements)
+      #expect(golden.resampling.hasReferenceOrder(from: logits.spatialShape, to: golden.newShape))
+      #expect(!golden.resampling.hasReferenceOrder(from: golden.newShape, to: golden.newShape))
+      let found = (0..<logits.channelCount).map {
+        golden.resampling.resampledInReferenceOrder(
+          logits.channel($0), to: golden.newShape, currentSpacing: golden.currentSpacing,
+          newSpacing: golden.newSpacing)
+      }
+      #expect(found.allSatisfy { [logits.channelCount] + $0.spatialShape == expected.shape })
+      #expect(found.flatMap(\.elements) == expected.elements, "\(golden.name)")
+    }
+  }
+
+  @Test func doublesRoundToHalfAtOnce() {
+    var generator = RandomGenerator(seed: 5)
+    var values: [Double] = [0, 65504, 65519.99999999999, 65520, 1e300, .infinity, 0x1p-25, 0x1.0000000000001p-25]
+    for half in 0..<UInt16(0x7C00) {
+      let value = Double(Float16(bitPattern: half))
+      let middle = (value + Double(Float16(bitPattern: half + 1))) / 2
+      // Through Float, the middle's neighbours would become the middle.
+      if middle.isFinite { values += [value, middle, middle.nextUp, middle.nextDown] }
+    }
+    for _ in 0..<50_000 { values.append(Double(bitPattern: generator.next())) }
+    for value in values.flatMap({ [$0, -$0] }) where !value.isNaN {
+      let (found, expected) = (roundedToHalf(value), Float(Float16(value)))
+      if found.bitPattern != expected.bitPattern {
+        Issue.record("\(value) rounds to \(found), expected \(expected)")
+      }
+    }
+  }
+
   @Test func threadsDoNotChangeTheResult() {
     var generator = RandomGenerator(seed: 3)
     let grid = VoxelGrid<Float>(

@@ -41,7 +41,7 @@ public final class CompiledForward: Sendable {
       case .logits: outputs = [network.predict(arguments[0], parameters, fuses: fuses)]
       case .features: outputs = [network.predictFeatures(arguments[0], parameters, fuses: fuses)]
       case .allHeads:
-        var context = ForwardContext.evaluation(parameters, fuses: fuses)
+        var context = network.evaluationContext(parameters, fuses: fuses)
         outputs = network(arguments[0], &context, deepSupervision: true)
       }
       return FunctionResult(outputs: outputs, updates: [:], note: ())

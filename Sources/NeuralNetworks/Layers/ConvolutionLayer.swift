@@ -29,13 +29,19 @@ public struct ConvolutionLayer: Module {
 
   public func callAsFunction(_ input: consuming Features, _ context: inout ForwardContext) -> Features {
     if context.fuses && !input.isPlain { return Features(fused(input, givesStatistics: false, context)[0]) }
-    return Features(input.tensor.convolved(with: context[weight], bias: bias.map { context[$0] }, geometry))
+    return Features(input.tensor.convolved(with: context[weight], bias: bias.map { context[$0] }, geometry(context)))
+  }
+
+  private func geometry(_ context: ForwardContext) -> ConvolutionGeometry {
+    var geometry = geometry
+    geometry.algorithm = context.convolutionAlgorithm
+    return geometry
   }
 
   /// The convolution of features that are normalised while they are read, and the statistics of the result.
   func fused(_ input: consuming Features, givesStatistics: Bool, _ context: ForwardContext) -> [Tensor] {
     let operation = FusedConvolution(
-      geometry, sources: input.sources, hasBias: bias != nil, givesStatistics: givesStatistics)
+      geometry(context), sources: input.sources, hasBias: bias != nil, givesStatistics: givesStatistics)
     return operation.apply(input.inputs + [context[weight]] + (bias.map { [context[$0]] } ?? []))
   }
 }

@@ -20,6 +20,8 @@ public struct ForwardContext: Sendable {
   public private(set) var bufferUpdates: [BufferUpdate] = []
   /// Whether layers may put off normalisations and activations, for the next layer to apply while it reads.
   let fuses: Bool
+  /// How convolutions are computed; `nil` for the way that is fastest.
+  package var convolutionAlgorithm: ConvolutionAlgorithm?
   /// Factors `[N, C]` to use instead of drawing, by the dropout layer's name.
   package var recordedDropoutFactors: [String: Tensor] = [:]
   /// The generator's state as a tensor (key and position, uint64 `[2]`), for passes that are traced: masks then depend

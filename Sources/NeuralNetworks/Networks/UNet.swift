@@ -9,6 +9,8 @@ public struct UNet: Sendable {
   /// Channels of the logits: classes with the background, or regions.
   public let headCount: Int
   public let layout: ParameterLayout
+  /// How evaluation computes convolutions; `nil` for the way that is fastest.
+  package var convolutionAlgorithm: ConvolutionAlgorithm?
 
   let encoder: UNetEncoder
   let decoder: UNetDecoder
@@ -50,7 +52,7 @@ public struct UNet: Sendable {
   ///
   /// - Parameter fuses: see ``ForwardContext``.
   public func predict(_ input: Tensor, _ parameters: ParameterSet, fuses: Bool = true) -> Tensor {
-    var context = ForwardContext.evaluation(parameters, fuses: fuses)
+    var context = evaluationContext(parameters, fuses: fuses)
     return self(input, &context, deepSupervision: false)[0]
   }
 
@@ -58,15 +60,22 @@ public struct UNet: Sendable {
   /// large inputs may take the head in parts.
   package func predictFeatures(_ input: Tensor, _ parameters: ParameterSet, fuses: Bool = true) -> Tensor {
     checkInput(input)
-    var context = ForwardContext.evaluation(parameters, fuses: fuses)
+    var context = evaluationContext(parameters, fuses: fuses)
     let skips = encoder(Features(input), &context)
     return decoder.features(skips, &context) { _, _, _ in }.tensor
   }
 
   /// The logits of features, for any part of the voxels.
   package func predictHead(_ features: Tensor, _ parameters: ParameterSet) -> Tensor {
-    var context = ForwardContext.evaluation(parameters)
+    var context = evaluationContext(parameters, fuses: true)
     return decoder.heads[decoder.heads.count - 1](Features(features), &context).tensor
+  }
+
+  /// A context that draws nothing, records nothing and computes convolutions as this network says.
+  func evaluationContext(_ parameters: ParameterSet, fuses: Bool) -> ForwardContext {
+    var context = ForwardContext.evaluation(parameters, fuses: fuses)
+    context.convolutionAlgorithm = convolutionAlgorithm
+    return context
   }
 
   /// The output of every encoder stage, finest first.
