@@ -71,6 +71,9 @@ SIMD_INLINE simd_float SIMD_NAME(load_channels)(const float *source, size_t lane
   return lanes == SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
 }
 
+/// Floats ahead of the one read: rows come from as many places as there are row taps, more than a processor foresees.
+enum { SIMD_NAME(prefetch_distance) = 256 };
+
 /// One column's channels from `c` on: `vectors` vectors of `lanes` lanes.
 SIMD_INLINE void SIMD_NAME(weighted_column)(
     float *result, const float *base, ck_weighted_taps rows, const ck_weighted_tap *columns, size_t column_count,
@@ -81,9 +84,11 @@ SIMD_INLINE void SIMD_NAME(weighted_column)(
     const float row_weight = rows.taps[row].weight;
     for (size_t column = 0; column < column_count; column++) {
       const simd_float weight = simd_broadcast(row_weight * columns[column].weight);
-      for (size_t v = 0; v < vectors; v++)
-        sum[v] = simd_multiply_add(
-            SIMD_NAME(load_channels)(from + columns[column].offset + v * SIMD_WIDTH, lanes), weight, sum[v]);
+      for (size_t v = 0; v < vectors; v++) {
+        const float *place = from + columns[column].offset + v * SIMD_WIDTH;
+        __builtin_prefetch(place + SIMD_NAME(prefetch_distance));
+        sum[v] = simd_multiply_add(SIMD_NAME(load_channels)(place, lanes), weight, sum[v]);
+      }
     }
   }
   for (size_t v = 0; v < vectors; v++)
