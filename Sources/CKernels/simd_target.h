@@ -111,6 +111,19 @@ SIMD_INLINE simd_float simd_select(simd_int mask, simd_float a, simd_float b) {
   return (simd_float)((mask & (simd_int)a) | (~mask & (simd_int)b));
 }
 
+/// values[places[i]] in lane i; places are below SIMD_WIDTH.
+SIMD_INLINE simd_int simd_permute(simd_int values, simd_int places) {
+#if defined(SIMD_AVX512)
+  return (simd_int)_mm512_permutexvar_epi32((__m512i)places, (__m512i)values);
+#elif defined(SIMD_AVX2)
+  return (simd_int)_mm256_permutevar8x32_epi32((__m256i)values, (__m256i)places);
+#else
+  simd_int result;
+  for (int lane = 0; lane < SIMD_WIDTH; lane++) result[lane] = values[places[lane]];
+  return result;
+#endif
+}
+
 /// The larger of both; NaN if one is.
 SIMD_INLINE simd_float simd_maximum(simd_float a, simd_float b) {
   return simd_select((a > b) | (a != a), a, b);
