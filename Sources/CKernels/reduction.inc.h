@@ -112,30 +112,38 @@ SIMD_INLINE simd_int SIMD_NAME(load_labels)(const int16_t *labels) {
   return __builtin_convertvector(*(const SIMD_NAME(short_labels) *)labels, simd_int);
 }
 
-/// labels[places[i]] in lane i.
-SIMD_INLINE simd_int SIMD_NAME(spread_labels)(simd_int labels, simd_int places) {
-#if defined(SIMD_AVX512)
-  return (simd_int)_mm512_permutexvar_epi32((__m512i)places, (__m512i)labels);
-#elif defined(SIMD_AVX2)
-  return (simd_int)_mm256_permutevar8x32_epi32((__m256i)labels, (__m256i)places);
-#else
-  simd_int result;
-  for (int lane = 0; lane < SIMD_WIDTH; lane++) result[lane] = labels[places[lane] & (SIMD_WIDTH - 1)];
-  return result;
-#endif
+/// The values of SIMD_WIDTH voxels of few classes are as many vectors as there are classes. Each lane of those belongs to
+/// the same class and the same one of the voxels every time.
+typedef struct {
+  simd_int voxel[SIMD_NAME(few_classes)], class[SIMD_NAME(few_classes)];
+} SIMD_NAME(class_lanes);
+
+SIMD_INLINE SIMD_NAME(class_lanes) SIMD_NAME(lanes_of_classes)(size_t classes) {
+  SIMD_NAME(class_lanes) lanes;
+  for (size_t lane = 0; lane < classes * SIMD_WIDTH; lane++) {
+    lanes.voxel[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = (int32_t)(lane / classes);
+    lanes.class[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = (int32_t)(lane % classes);
+  }
+  return lanes;
 }
 
-/// `class_sums` of few classes and a multiple of SIMD_WIDTH voxels. The values of that many voxels are `classes` vectors;
-/// each lane of those belongs to the same class and the same one of the voxels every time.
+/// Whether each label counts and is no class.
+SIMD_INLINE simd_int SIMD_NAME(is_unknown)(simd_int label, size_t classes, int32_t ignored) {
+  return (label != ignored) & ((label < 0) | (label >= (int32_t)classes));
+}
+
+SIMD_INLINE int SIMD_NAME(is_any)(simd_int mask) {
+  int32_t any = 0;
+  for (int lane = 0; lane < SIMD_WIDTH; lane++) any |= mask[lane];
+  return any != 0;
+}
+
+/// `class_sums` of few classes and a multiple of SIMD_WIDTH voxels.
 static int SIMD_NAME(class_sums_of_few)(
     double *sums, const float *map, const int16_t *labels, size_t voxels, size_t classes, int32_t ignored) {
-  simd_int place_of_lane[SIMD_NAME(few_classes)], class_of_lane[SIMD_NAME(few_classes)];
+  const SIMD_NAME(class_lanes) lanes = SIMD_NAME(lanes_of_classes)(classes);
   simd_double shared[SIMD_NAME(few_classes)], all[SIMD_NAME(few_classes)];
   simd_int own[SIMD_NAME(few_classes)];
-  for (size_t lane = 0; lane < classes * SIMD_WIDTH; lane++) {
-    place_of_lane[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = (int32_t)(lane / classes);
-    class_of_lane[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = (int32_t)(lane % classes);
-  }
   for (size_t j = 0; j < classes; j++) {
     shared[j] = all[j] = (simd_double){0};
     own[j] = (simd_int){0};
@@ -144,17 +152,15 @@ static int SIMD_NAME(class_sums_of_few)(
   const size_t step = SIMD_NAME(class_sum_vectors) * SIMD_WIDTH;
   for (size_t first = 0; first < voxels; first += step) {
     const size_t end = voxels - first < step ? voxels : first + step;
-    for (size_t voxel = first; voxel < end; voxel += SIMD_WIDTH) {
-      const simd_int label = SIMD_NAME(load_labels)(labels + voxel);
-      unknown |= (label != ignored) & ((label < 0) | (label >= (int32_t)classes));
-    }
+    for (size_t voxel = first; voxel < end; voxel += SIMD_WIDTH)
+      unknown |= SIMD_NAME(is_unknown)(SIMD_NAME(load_labels)(labels + voxel), classes, ignored);
     for (size_t j = 0; j < classes; j++) {
-      const simd_int place = place_of_lane[j], class = class_of_lane[j];
+      const simd_int place = lanes.voxel[j], class = lanes.class[j];
       const float *values = map + first * classes + j * SIMD_WIDTH;
       simd_float part_shared = {0}, part_all = {0};
       simd_int part_own = {0};
       for (size_t voxel = first; voxel < end; voxel += SIMD_WIDTH, values += classes * SIMD_WIDTH) {
-        const simd_int label = SIMD_NAME(spread_labels)(SIMD_NAME(load_labels)(labels + voxel), place);
+        const simd_int label = simd_permute(SIMD_NAME(load_labels)(labels + voxel), place);
         const simd_int counts = label != ignored, is_own = counts & (label == class);
         const simd_int value = (simd_int)simd_load(values);
         part_all += (simd_float)(value & counts);
@@ -172,9 +178,7 @@ static int SIMD_NAME(class_sums_of_few)(
     sums[classes + k] += all[j][i];
     sums[2 * classes + k] += own[j][i];
   }
-  int32_t any = 0;
-  for (int lane = 0; lane < SIMD_WIDTH; lane++) any |= unknown[lane];
-  return !any;
+  return !SIMD_NAME(is_any)(unknown);
 }
 
 static int SIMD_NAME(class_sums)(
@@ -197,6 +201,44 @@ static int SIMD_NAME(class_sums)(
   return 1;
 }
 
+static int SIMD_NAME(class_values)(
+    float *map, const float *own, const float *all, const int16_t *labels, size_t voxels, size_t classes,
+    int32_t ignored) {
+  size_t voxel = 0;
+  if (classes <= SIMD_NAME(few_classes)) {
+    const SIMD_NAME(class_lanes) lanes = SIMD_NAME(lanes_of_classes)(classes);
+    simd_float other[SIMD_NAME(few_classes)], labelled[SIMD_NAME(few_classes)];
+    for (size_t lane = 0; lane < classes * SIMD_WIDTH; lane++) {
+      const size_t k = lane % classes;
+      other[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = all[k];
+      labelled[lane / SIMD_WIDTH][lane % SIMD_WIDTH] = all[k] + own[k];
+    }
+    simd_int unknown = {0};
+    for (; voxel + SIMD_WIDTH <= voxels; voxel += SIMD_WIDTH) {
+      const simd_int label = SIMD_NAME(load_labels)(labels + voxel);
+      unknown |= SIMD_NAME(is_unknown)(label, classes, ignored);
+      for (size_t j = 0; j < classes; j++) {
+        const simd_int here = simd_permute(label, lanes.voxel[j]);
+        const simd_float value = simd_select(here == lanes.class[j], labelled[j], other[j]);
+        simd_store(map + voxel * classes + j * SIMD_WIDTH, (simd_float)((simd_int)value & (here != ignored)));
+      }
+    }
+    if (SIMD_NAME(is_any)(unknown)) return 0;
+  }
+  for (; voxel < voxels; voxel++) {
+    const int32_t label = labels[voxel];
+    float *row = map + voxel * classes;
+    if (label == ignored) {
+      memset(row, 0, classes * sizeof(float));
+      continue;
+    }
+    if (label < 0 || label >= (int32_t)classes) return 0;
+    memcpy(row, all, classes * sizeof(float));
+    row[label] += own[label];
+  }
+  return 1;
+}
+
 const ck_reduction_kernels SIMD_NAME(ck_reduction) = {
     .sum = SIMD_NAME(sum),
     .sum_of_squares = SIMD_NAME(sum_of_squares),
@@ -205,4 +247,5 @@ const ck_reduction_kernels SIMD_NAME(ck_reduction) = {
     .maximize_columns = SIMD_NAME(maximize_columns),
     .sum_rows = SIMD_NAME(sum_rows),
     .class_sums = SIMD_NAME(class_sums),
+    .class_values = SIMD_NAME(class_values),
 };

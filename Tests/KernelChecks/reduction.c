@@ -82,11 +82,23 @@ static void check_class_sums(
   expect(kernels->class_sums(sums, map, labels, voxels, classes, ignored), "a label was not known");
   for (size_t k = 0; k < 2 * classes; k++) expect_number(sums[k], expected[k], 2e-6 * 8 * (double)voxels);
   for (size_t k = 2 * classes; k < 3 * classes; k++) expect_number(sums[k], expected[k], 0);
+  begin_case("class_values", "%zu voxels of %zu classes, ignoring %d", voxels, classes, (int)ignored);
+  const float *own = random_floats(classes, -1, 1), *all = random_floats(classes, -1, 1);
+  float *values = guarded_floats(voxels * classes);
+  double *wanted = guarded_doubles(voxels * classes);
+  for (size_t i = 0; i < voxels * classes; i++) {
+    const int32_t label = labels[i / classes], k = (int32_t)(i % classes);
+    wanted[i] = label == ignored ? 0 : label == k ? all[k] + own[k] : all[k];
+  }
+  expect(kernels->class_values(values, own, all, labels, voxels, classes, ignored), "a label was not known");
+  expect_close(values, wanted, voxels * classes, 0, 1);
+
   const size_t place = random_below((uint32_t)voxels);
   labels[place] = (int16_t)classes;
   expect(!kernels->class_sums(sums, map, labels, voxels, classes, ignored), "label %zu passes", classes);
   labels[place] = -7;
   expect(!kernels->class_sums(sums, map, labels, voxels, classes, ignored), "label -7 passes");
+  expect(!kernels->class_values(values, own, all, labels, voxels, classes, ignored), "label -7 passes");
   release_guarded();
 }
 

@@ -23,6 +23,11 @@ typedef struct ck_reduction_kernels {
   /// is not in 0 ..< classes; then the sums mean nothing.
   int (*class_sums)(
       double *sums, const float *map, const int16_t *labels, size_t voxels, size_t classes, int32_t ignored);
+  /// map[v, k] = all[k], with own[k] added where the label is k; zeros where it is `ignored`. Returns 0 where a label that
+  /// counts is not in 0 ..< classes; then the map means nothing.
+  int (*class_values)(
+      float *map, const float *own, const float *all, const int16_t *labels, size_t voxels, size_t classes,
+      int32_t ignored);
 } ck_reduction_kernels;
 
 const ck_reduction_kernels *ck_reduction_kernels_for(ck_instruction_set level);

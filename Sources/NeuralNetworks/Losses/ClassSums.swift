@@ -121,15 +121,20 @@ public struct ClassSumsAdjoint: ShapeBoundOperation {
     let result = outputs[0].floats
     let elements = TargetElements(target, inputs[2])
     let (shared, all) = (inputs[0].floats, inputs[1].floats)
+    let kernels = ck_reduction_kernels_for(context.instructionSet).pointee
     forEachVoxelChunk(
       samples: samples, voxelsPerSample: shape.count / (samples * classes), in: context.pool
     ) { _, sample, range in
-      (result + range.lowerBound * classes).update(repeating: 0, count: range.count * classes)
       let (a, b) = (shared + sample * classes, all + sample * classes)
-      elements.forEachCounted(range, classCount: classes) { voxel, label in
-        let values = result + voxel * classes
-        for k in 0..<classes { values[k] = b[k] }
-        values[label] += a[label]
+      if case .labels(let labels, let ignored) = elements {
+        let isKnown = kernels.class_values(
+          result + range.lowerBound * classes, a, b, labels + range.lowerBound, range.count, classes,
+          ignored.map { Int32($0) } ?? .min)
+        if isKnown != 0 { return }
+      }
+      // Labels come here to be refused.
+      (result + range.lowerBound * classes).update(repeating: 0, count: range.count * classes)
+      elements.forEachCounted(range, classCount: classes) { _, _ in
       } region: { voxel, value in
         let values = result + voxel * classes
         for k in 0..<classes { values[k] = a[k] * value(k) + b[k] }
