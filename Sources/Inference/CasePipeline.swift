@@ -82,7 +82,8 @@ struct CasePipeline: Sendable {
         return need
       }
       // Cropping may make the image smaller: whether the network has room is decided when that is known.
-      let memory = gate.enter(min(need.bytes, gate.limit))
+      let beside = min(need.besideTheNetwork(isPreprocessed: false), gate.limit)
+      let memory = gate.enter(beside, exclusive: min(need.inTheNetwork(beside: beside), gate.limit - beside))
       try cancellation?.check()
       let image = try seconds.measure(.reading) { try run.predictor.read(entry.item) }
       let prepared = try seconds.measure(.preprocessing) { try run.predictor.preprocess(image) }
@@ -97,7 +98,8 @@ struct CasePipeline: Sendable {
       let predicted = try seconds.measure(.network) {
         let need = try run.predictor.memory(of: stage.content, route)
         try checkFits(need.afterPreprocessing)
-        stage.memory.shrink(to: need.afterPreprocessing.bytes)
+        let beside = need.besideTheNetwork(isPreprocessed: true)
+        stage.memory.shrink(to: beside, exclusive: need.inTheNetwork(beside: beside))
         let start = ContinuousClock.now
         let predicted = try run.predictor.stage.run(
           on: stage.content, route, temporaryFolder: run.settings.outputFolder, cancellation: cancellation
@@ -108,7 +110,7 @@ struct CasePipeline: Sendable {
           progress.report(
             .tiles(case: identifier, progress: tiles, tilesPerSecond: rate, secondsLeft: left))
         }
-        stage.memory.shrink(to: need.export.bytes)
+        stage.memory.shrink(to: need.export.bytes, exclusive: 0)
         return predicted
       }
       return (stage.memory, predicted)

@@ -64,10 +64,17 @@ struct CaseMemory: Sendable {
   let preprocessing: MemoryEstimate
   let network: MemoryEstimate
   let export: MemoryEstimate
+  /// The preprocessed image, which waits for the network.
+  let imageByteCount: Int
 
   /// What it needs once it is preprocessed.
   var afterPreprocessing: MemoryEstimate { network.bytes >= export.bytes ? network : export }
-  var bytes: Int { max(preprocessing.bytes, afterPreprocessing.bytes) }
+  /// What it may hold while another case is in the network, from the beginning on or once it is preprocessed.
+  func besideTheNetwork(isPreprocessed: Bool) -> Int {
+    max(isPreprocessed ? 0 : preprocessing.bytes, imageByteCount, export.bytes)
+  }
+  /// How much more than `bytes` it needs in the network.
+  func inTheNetwork(beside bytes: Int) -> Int { max(0, network.bytes - bytes) }
 }
 
 /// How logits become results, which decides on the memory for it.
@@ -94,7 +101,7 @@ extension Predictor {
     guard shape.count == 4, properties.spacing.count == 3 else {
       // Reading will say what is wrong with it.
       let nothing = MemoryEstimate(parts: [])
-      return CaseMemory(preprocessing: nothing, network: nothing, export: nothing)
+      return CaseMemory(preprocessing: nothing, network: nothing, export: nothing, imageByteCount: 0)
     }
     let order = model.plans.transposeForward
     let (whole, spacing) = (order.map { shape[$0 + 1] }, order.map { properties.spacing[$0] })
@@ -123,7 +130,8 @@ extension Predictor {
     let (voxels, plane) = (shape.reduce(1, *), shape[1] * shape[2])
     let imageVoxels = properties.shapeBeforeCropping.reduce(1, *)
     let croppedVoxels = properties.shapeAfterCroppingAndBeforeResampling.reduce(1, *)
-    var network = [MemoryEstimate.Part(name: "preprocessed image", bytes: 4 * channels * voxels + 2 * voxels)]
+    let image = MemoryEstimate.Part(name: "preprocessed image", bytes: 4 * channels * voxels + 2 * voxels)
+    var network = [image]
     network += stage.slidingWindow.memoryEstimate(imageShape: shape, network: model.network)
     let labels = MemoryEstimate.Part(name: "labels", bytes: 2 * (croppedVoxels + 2 * imageVoxels))
     var export = [labels]
@@ -153,6 +161,6 @@ extension Predictor {
     }
     return CaseMemory(
       preprocessing: MemoryEstimate(parts: [.init(name: "reading and preprocessing", bytes: preprocessing)]),
-      network: MemoryEstimate(parts: network), export: MemoryEstimate(parts: export))
+      network: MemoryEstimate(parts: network), export: MemoryEstimate(parts: export), imageByteCount: image.bytes)
   }
 }

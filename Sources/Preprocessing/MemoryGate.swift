@@ -11,13 +11,18 @@ package final class MemoryGate: Sendable {
   /// Bytes that the machine has at all, or that the user allows; larger work is refused. `nil` refuses nothing.
   package let capacity: Int?
 
+  /// Bytes that a piece of work holds, and how many more while it is in the stage that only one can be in.
+  fileprivate typealias Need = (own: Int, exclusive: Int)
+
   private struct State {
-    var used = 0
-    var inside = 0
+    /// By ticket.
+    var inside: [Int: Need] = [:]
     var largestUsed = 0
     var mostInside = 0
     var nextTicket = 0
     var nowServing = 0
+
+    var used: Int { inside.values.reduce(0) { $0 + $1.own } + (inside.values.map(\.exclusive).max() ?? 0) }
   }
   private let condition = NSCondition()
   private let state = Mutex(State())
@@ -52,26 +57,34 @@ package final class MemoryGate: Sendable {
   }
 
   /// Waits for room. Who needs more than the limit gets in when nobody is inside.
-  package func enter(_ bytes: Int) -> MemoryReservation {
+  package func enter(_ bytes: Int) -> MemoryReservation { enter(bytes, exclusive: 0) }
+
+  /// Waits for room. Who needs more than the limit gets in when nobody is inside.
+  /// - Parameter exclusive: bytes needed beside `bytes` in a stage that only one piece of work is in at a time. The
+  ///   largest of all that are inside counts, once; who is inside never has to wait for them.
+  package func enter(_ bytes: Int, exclusive: Int) -> MemoryReservation {
     condition.lock()
     defer { condition.unlock() }
     let ticket = state.withLock { state in
       state.nextTicket += 1
       return state.nextTicket - 1
     }
-    while !tryEnter(ticket, bytes) { condition.wait() }
+    while !tryEnter(ticket, (bytes, exclusive)) { condition.wait() }
     condition.broadcast()
-    return MemoryReservation(gate: self, bytes: bytes)
+    return MemoryReservation(gate: self, ticket: ticket)
   }
 
-  private func tryEnter(_ ticket: Int, _ bytes: Int) -> Bool {
+  private func tryEnter(_ ticket: Int, _ need: Need) -> Bool {
     state.withLock { state in
-      guard ticket == state.nowServing, state.inside == 0 || state.used + bytes <= limit else { return false }
+      guard ticket == state.nowServing else { return false }
+      state.inside[ticket] = need
+      guard state.inside.count == 1 || state.used <= limit else {
+        state.inside[ticket] = nil
+        return false
+      }
       state.nowServing += 1
-      state.used += bytes
-      state.inside += 1
       state.largestUsed = max(state.largestUsed, state.used)
-      state.mostInside = max(state.mostInside, state.inside)
+      state.mostInside = max(state.mostInside, state.inside.count)
       return true
     }
   }
@@ -82,11 +95,15 @@ package final class MemoryGate: Sendable {
   /// How many asked to come in so far.
   package var askedFor: Int { state.withLock { $0.nextTicket } }
 
-  fileprivate func giveBack(_ bytes: Int, leaves: Bool) {
+  /// - Parameter need: what is still needed, never more in all than before; `nil` for a piece of work that leaves.
+  fileprivate func change(_ ticket: Int, to need: Need?) {
     condition.lock()
     state.withLock { state in
-      state.used -= bytes
-      if leaves { state.inside -= 1 }
+      guard let held = state.inside[ticket] else { return }
+      state.inside[ticket] = need.map { need in
+        let own = min(need.own, held.own)
+        return (own, min(need.exclusive, held.own + held.exclusive - own))
+      }
     }
     condition.broadcast()
     condition.unlock()
@@ -96,28 +113,19 @@ package final class MemoryGate: Sendable {
 /// Bytes that a piece of work may hold, given back when it ends or is forgotten.
 package final class MemoryReservation: Sendable {
   private let gate: MemoryGate
-  /// `nil` once ended.
-  private let bytes: Mutex<Int?>
+  private let ticket: Int
 
-  fileprivate init(gate: MemoryGate, bytes: Int) {
+  fileprivate init(gate: MemoryGate, ticket: Int) {
     self.gate = gate
-    self.bytes = Mutex(bytes)
+    self.ticket = ticket
   }
 
   deinit { end() }
 
-  /// Gives back what is more than `size`.
-  package func shrink(to size: Int) {
-    let surplus = bytes.withLock { bytes in
-      guard let held = bytes, held > size else { return 0 }
-      bytes = size
-      return held - size
-    }
-    if surplus > 0 { gate.giveBack(surplus, leaves: false) }
-  }
+  /// Gives back what is more than `bytes` for itself and `exclusive` for the stage that only one is in; what was for
+  /// itself may become exclusive.
+  package func shrink(to bytes: Int, exclusive: Int) { gate.change(ticket, to: (bytes, exclusive)) }
 
   /// Gives everything back. Safe to call more than once.
-  package func end() {
-    if let held = bytes.withLock({ $0.take() }) { gate.giveBack(held, leaves: true) }
-  }
+  package func end() { gate.change(ticket, to: nil) }
 }

@@ -19,7 +19,7 @@ import Testing
       }
       while gate.askedFor < 3 + index { Thread.sleep(forTimeInterval: 0.001) }
     }
-    second.shrink(to: 1)
+    second.shrink(to: 1, exclusive: 0)
     #expect(entered.withLock { $0.isEmpty })
     first.end()
     group.wait()
@@ -29,6 +29,40 @@ import Testing
     // Alone, even the largest gets in.
     _ = gate.enter(100)
     #expect(gate.peak.bytes == 100)
+  }
+
+  @Test func whatOnlyOneNeedsAtATimeCountsOnce() {
+    let gate = MemoryGate(limit: 10)
+    let first = gate.enter(2, exclusive: 6)
+    let second = gate.enter(2, exclusive: 5)
+    #expect(gate.peak.bytes == 2 + 2 + 6 && gate.peak.count == 2)
+    let third = Mutex<MemoryReservation?>(nil)
+    let group = DispatchGroup()
+    DispatchQueue.global().async(group: group) {
+      let reservation = gate.enter(1, exclusive: 1)
+      third.withLock { $0 = reservation }
+    }
+    while gate.askedFor < 3 { Thread.sleep(forTimeInterval: 0.001) }
+    // Nothing grows in all.
+    first.shrink(to: 3, exclusive: 7)
+    #expect(third.withLock { $0 } == nil)
+    first.shrink(to: 2, exclusive: 0)
+    group.wait()
+    #expect(gate.peak.bytes == 10 && gate.peak.count == 3)
+    // 2 + 2 + 1, and 5 for the second: no room for more until that is given back too.
+    second.end()
+    let fourth = gate.enter(6, exclusive: 0)
+    #expect(gate.peak.bytes == 10 && gate.peak.count == 3)
+    fourth.end()
+    first.end()
+    third.withLock { $0?.end() }
+    // What was for itself becomes exclusive: 2 and 6 stay, so that 2 more get in and 3 would not.
+    let fifth = gate.enter(5, exclusive: 3)
+    fifth.shrink(to: 2, exclusive: 7)
+    let sixth = gate.enter(2, exclusive: 6)
+    #expect(gate.peak.bytes == 10)
+    sixth.end()
+    fifth.end()
   }
 
   #if os(Linux)
