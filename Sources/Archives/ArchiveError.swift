@@ -31,5 +31,13 @@ public struct ArchiveError: Error, Sendable, Equatable, CustomStringConvertible 
     self.found = found
   }
 
-  public var description: String { "\(source): expected \(expected), found \(found)" }
+  public var description: String {
+    let advice =
+      switch kind {
+      case .damaged: "; the file is damaged or incomplete, copy or make it again"
+      case .refused: "; nothing in it was run or used"
+      case .cannotOpen, .tooLarge, .missing, .wrongType, .cannotWrite: ""
+      }
+    return "\(source): expected \(expected), found \(found)\(advice)"
+  }
 }

@@ -63,7 +63,7 @@ public struct CrossValidationResults: Sendable {
         throw EvaluationError.cannotChange(path: outputFolder.path, problem: "the old results can't be removed")
       }
     }
-    try createFolder(outputFolder)
+    try FileManager.default.makeFolder(outputFolder)
     try FileCopy.copy(descriptionFile, to: outputFolder.appendingPathComponent("dataset.json"))
     try FileCopy.copy(plansFile, to: outputFolder.appendingPathComponent("plans.json"))
     let summaryFile = outputFolder.appendingPathComponent("summary.json")

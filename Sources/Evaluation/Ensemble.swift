@@ -76,7 +76,7 @@ public struct Ensemble: Sendable {
           folder: member.folder.path, missing: missing.sorted(by: precedesByCodePoint))
       }
     }
-    try createFolder(outputFolder)
+    try FileManager.default.makeFolder(outputFolder)
     try description.write(to: outputFolder.appendingPathComponent("dataset.json"))
     let identifiers = all.sorted(by: precedesByCodePoint).map { String($0.dropLast(4)) }.filter {
       overwrites || !FileManager.default.fileExists(atPath: segmentationFile($0).path)

@@ -96,7 +96,7 @@ extension Postprocessing {
   ) throws -> [CaseFailure] {
     let names = try fileNames(in: inputFolder, ending: fileEnding)
     guard !names.isEmpty else { throw EvaluationError.noFiles(folder: inputFolder.path, ending: fileEnding) }
-    try createFolder(outputFolder)
+    try FileManager.default.makeFolder(outputFolder)
     let outcomes = inParallel(names, threads: threads, done: caseDone) { name in
       let (segmentation, properties) = try readerWriter.readSegmentation(inputFolder.appendingPathComponent(name))
       try readerWriter.writeSegmentation(
@@ -105,13 +105,5 @@ extension Postprocessing {
     return zip(names, outcomes).compactMap { name, outcome in
       if case .failure(let error) = outcome { CaseFailure(identifier: name, reason: "\(error)") } else { nil }
     }
-  }
-}
-
-func createFolder(_ folder: URL) throws {
-  do {
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  } catch {
-    throw EvaluationError.cannotChange(path: folder.path, problem: "the folder can't be created")
   }
 }

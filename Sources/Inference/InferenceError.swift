@@ -1,10 +1,12 @@
+import Foundation
 import Preprocessing
 
 /// What can go wrong in a prediction.
 public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The network's output overflowed or is not a number.
   case nonFiniteLogits
-  case nonFiniteImage(channel: Int, index: [Int])
+  /// A voxel is infinite or not a number, in the file or, if not there, after preprocessing.
+  case nonFiniteImage(channel: Int, index: [Int], isInFile: Bool)
   case nonFiniteWeights(file: String, name: String)
   case noFolds(folder: String, checkpoint: String)
   case badMirroringAxes(file: String, axes: [Int], dimensions: Int)
@@ -24,9 +26,9 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .nonFiniteLogits:
       "the network's output is infinite or not a number; check the image for infinite or missing values"
-    case .nonFiniteImage(let channel, let index):
-      "channel \(channel) of the image is infinite or not a number after preprocessing, first at \(index) (z, y, x); "
-        + "repair the image"
+    case .nonFiniteImage(let channel, let index, let isInFile):
+      "channel \(channel) of the image \(isInFile ? "has voxels that are" : "is, after preprocessing,") infinite or not a "
+        + "number, first at \(index) (z, y, x); repair the image"
     case .nonFiniteWeights(let file, let name):
       "\(file): the weight \(name) is infinite or not a number; use an earlier checkpoint"
     case .noFolds(let folder, let checkpoint):
@@ -36,15 +38,15 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
       "\(file): inference_allowed_mirroring_axes is \(axes), but the network has \(dimensions) axes"
     case .badCheckpoint(let file, let problem): "\(file): \(problem); give a checkpoint of nnU-Net or of this program"
     case .wrongChannels(let identifier, let expected, let found):
-      "\(identifier): expected \(expected.count) channels (\(expected.joined(separator: ", "))), one file each from "
-        + "_0000 on, found "
-        + (found.isEmpty ? "none" : found.map { String($0) }.joined(separator: ", "))
+      "\(identifier): expected one file for each channel (\(expected.joined(separator: ", "))), named "
+        + expected.indices.map { String(format: "_%04d", $0) }.joined(separator: ", ") + ", found "
+        + (found.isEmpty ? "none" : found.map { String(format: "_%04d", $0) }.joined(separator: ", "))
     case .wrongChannelCount(let expected, let found): "expected an image of \(expected) channels, found \(found)"
     case .previousStageNeeded(let configuration, let previousStage):
       "configuration '\(configuration)' is the second part of a cascade and needs the segmentations of "
         + "'\(previousStage)'; predict those first and give their folder with -prev_stage_predictions"
     case .previousStageMissing(let file):
-      "\(file): there is no segmentation of the previous stage; predict it first"
+      "\(file): there is nothing from the previous stage; predict that first, or check -prev_stage_predictions"
     case .noCases(let folder, let ending):
       "\(folder): no images named CASE_0000\(ending); check the folder, and file_ending in the model's dataset.json"
     case .badPart(let part, let count):

@@ -29,6 +29,7 @@ public struct ModelFolder: Sendable {
   /// - Throws: typed errors that name the file.
   public init(contentsOf folder: URL, folds: [String]? = nil, checkpointName: String? = nil) throws {
     self.folder = folder
+    try Self.checkIsModel(folder)
     plans = try Plans(contentsOf: folder.appendingPathComponent("plans.json"))
     datasetDescription = try DatasetDescription(contentsOf: folder.appendingPathComponent("dataset.json"))
     labels = try LabelManager(datasetDescription)
@@ -40,7 +41,9 @@ public struct ModelFolder: Sendable {
     self.folds = folds
     var checkpoints: [FoldCheckpoint] = []
     for fold in folds {
-      let file = try Self.checkpointFile(name, in: folder.appendingPathComponent("fold_\(fold)"))
+      guard let file = try? Self.checkpointFile(name, in: folder.appendingPathComponent("fold_\(fold)")) else {
+        throw Self.missingCheckpoint(name, fold: fold, in: folder)
+      }
       checkpoints.append(try FoldCheckpoint(contentsOf: file))
     }
     trainerName = checkpoints[0].trainerName
@@ -65,6 +68,47 @@ public struct ModelFolder: Sendable {
     }
   }
 
+  /// Whoever gives the folder above or a configuration that was not trained should see what there is.
+  private static func checkIsModel(_ folder: URL) throws {
+    func isModel(_ folder: URL) -> Bool {
+      FileManager.default.fileExists(atPath: folder.appendingPathComponent("plans.json").path)
+    }
+    guard !isModel(folder) else { return }
+    let exists = FileManager.default.fileExists(atPath: folder.path)
+    let parent = exists ? folder : folder.deletingLastPathComponent()
+    let found = names(in: parent).filter { isModel(parent.appendingPathComponent($0)) }
+    throw DatasetError(
+      .notFound, file: folder.path,
+      problem: exists ? "this is not a model's folder, it has no plans.json" : "there is no such model",
+      advice: "Give the folder TRAINER__PLANS__CONFIGURATION of a trained model"
+        + (found.isEmpty ? "" : ". In \(parent.path) there are: " + found.joined(separator: ", ")))
+  }
+
+  private static func missingCheckpoint(_ name: String, fold: String, in folder: URL) -> DatasetError {
+    let stem = checkpointStem(name)
+    let folds = names(in: folder).filter { $0.hasPrefix("fold_") }.map { String($0.dropFirst(5)) }
+    let complete = folds.filter {
+      (try? checkpointFile(name, in: folder.appendingPathComponent("fold_\($0)"))) != nil
+    }
+    let others = names(in: folder.appendingPathComponent("fold_\(fold)")).filter { $0.hasPrefix("checkpoint_") }
+    var advice: [String] = []
+    if !complete.isEmpty {
+      advice.append("Name folds that have it: -f \(complete.joined(separator: " "))")
+    }
+    if !others.isEmpty {
+      advice.append("Name a checkpoint that fold \(fold) has: -chk \(others.joined(separator: " or "))")
+    }
+    return DatasetError(
+      .notFound, file: folder.appendingPathComponent("fold_\(fold)").path,
+      problem: folds.contains(fold)
+        ? "there is neither \(stem).h5 nor \(stem).pth" : "there is no fold \(fold)",
+      advice: advice.isEmpty ? "Check the folder, or let training finish" : advice.joined(separator: ". "))
+  }
+
+  private static func names(in folder: URL) -> [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).sorted()
+  }
+
   /// The numbered folds that have a checkpoint of that name, in order.
   public static func foldsWithCheckpoint(_ name: String, in folder: URL) throws -> [String] {
     let entries: [String]
@@ -83,10 +127,13 @@ public struct ModelFolder: Sendable {
     }
   }
 
+  private static func checkpointStem(_ name: String) -> String {
+    ["h5", "pth"].contains((name as NSString).pathExtension) ? (name as NSString).deletingPathExtension : name
+  }
+
   /// The checkpoint of a fold under its name, or under the same name with the other ending.
   public static func checkpointFile(_ name: String, in fold: URL) throws -> URL {
-    let stem =
-      ["h5", "pth"].contains((name as NSString).pathExtension) ? (name as NSString).deletingPathExtension : name
+    let stem = checkpointStem(name)
     var candidates = [stem + ".h5", stem + ".pth"]
     if stem != name { candidates.insert(name, at: 0) }
     for candidate in candidates {

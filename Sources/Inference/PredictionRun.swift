@@ -64,9 +64,14 @@ public struct PredictionRun: Sendable {
     guard settings.partCount > 0, (0..<settings.partCount).contains(settings.part) else {
       throw InferenceError.badPart(part: settings.part, count: settings.partCount)
     }
-    if let previous = predictor.model.configuration.previousStage, settings.previousStageFolder == nil {
-      throw InferenceError.previousStageNeeded(
-        configuration: predictor.model.configuration.name, previousStage: previous)
+    if let previous = predictor.model.configuration.previousStage {
+      guard let folder = settings.previousStageFolder else {
+        throw InferenceError.previousStageNeeded(
+          configuration: predictor.model.configuration.name, previousStage: previous)
+      }
+      guard FileManager.default.fileExists(atPath: folder.path) else {
+        throw InferenceError.previousStageMissing(file: folder.path)
+      }
     }
     self.predictor = predictor
     self.settings = settings
@@ -125,8 +130,12 @@ public struct PredictionRun: Sendable {
         },
         previousStage: settings.previousStageFolder?.appendingPathComponent(found.identifier + ending))
     }
+    // Where the results go into the input folder, those of an earlier run are no cases.
+    func resolved(_ folder: URL) -> String { folder.resolvingSymlinksInPath().standardizedFileURL.path }
+    let writesIntoInput = resolved(settings.inputFolder) == resolved(settings.outputFolder)
+    let results = Set(writesIntoInput ? named.map { $0.identifier + ending } : [])
     for name in try DatasetCase.unrecognizedFiles(in: settings.inputFolder, fileEnding: ending)
-    where !name.hasPrefix(".") {
+    where !name.hasPrefix(".") && !results.contains(name) {
       cases.append(
         CaseFiles(identifier: String(name.dropLast(ending.count)), images: [], channels: [], previousStage: nil))
     }
@@ -150,11 +159,7 @@ public struct PredictionRun: Sendable {
   /// What later steps want beside the results: `dataset.json`, `plans.json` and the arguments of this run.
   private func writeDescriptions() throws {
     let folder = settings.outputFolder
-    do {
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    } catch {
-      throw InferenceError.cannotWrite(path: folder.path, problem: "the folder can't be created")
-    }
+    try FileManager.default.makeFolder(folder)
     try predictor.model.datasetDescription.write(to: folder.appendingPathComponent("dataset.json"))
     try predictor.model.plans.write(to: folder.appendingPathComponent("plans.json"))
     var arguments: JSONValue.Object = [

@@ -123,12 +123,15 @@ extension Predictor {
       throw InferenceError.wrongChannelCount(
         expected: model.network.inputChannels, found: prepared.data.channelCount)
     }
-    try Self.checkFinite(prepared.data)
-    return prepared
+    guard let bad = Self.firstNonFinite(prepared.data) else { return prepared }
+    // Normalisation may have spread it: the file tells where it is.
+    let inFile = Self.firstNonFinite(loaded.image)
+    let place = inFile ?? bad
+    throw InferenceError.nonFiniteImage(channel: place.channel, index: place.index, isInFile: inFile != nil)
   }
 
   /// One voxel that is not a number would spread over whole tiles.
-  private static func checkFinite(_ image: VoxelGrid<Float>) throws {
+  private static func firstNonFinite(_ image: VoxelGrid<Float>) -> (channel: Int, index: [Int])? {
     let count = image.voxelCount
     for channel in 0..<image.channelCount {
       let sum = image.elements.withUnsafeBufferPointer { elements in
@@ -139,8 +142,8 @@ extension Predictor {
       guard sum.isNaN else { continue }
       let bad = (0..<count).first { !image.elements[channel * count + $0].isFinite } ?? 0
       let (height, width) = (image.shape[2], image.shape[3])
-      throw InferenceError.nonFiniteImage(
-        channel: channel, index: [bad / (height * width), bad / width % height, bad % width])
+      return (channel, [bad / (height * width), bad / width % height, bad % width])
     }
+    return nil
   }
 }

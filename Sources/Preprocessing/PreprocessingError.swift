@@ -25,7 +25,7 @@ public enum PreprocessingError: Error, CustomStringConvertible, Hashable {
     case .badResamplingArgument(let function, let argument, let found, let expected):
       "the argument \(argument) of \(function) in the plans is \(found), expected \(expected)"
     case .wrongChannelCount(let files, let found, let expected):
-      "\(files): the image has \(found) channels, the plans expect \(expected); check the files' _0000 endings"
+      "\(files) has \(found) channels, the plans expect \(expected); check the files' _0000 endings"
     case .shapeMismatch(let image, let imageShape, let segmentation, let segmentationShape):
       "\(image) has the shape \(imageShape), but its segmentation \(segmentation) has \(segmentationShape); "
         + "fix the data set (nnUNetv2_plan_and_preprocess --verify_dataset_integrity names all such cases)"

@@ -324,11 +324,19 @@ struct PredictionRunTests {
   @Test
   func loadingNamesWhatIsWrong() throws {
     guard let folder, let model else { return }
-    #expect(throws: DatasetError.self) { try Predictor(modelFolder: model, folds: ["3"]) }
-    #expect(throws: DatasetError.self) { try Predictor(modelFolder: folder) }
-    #expect(throws: DatasetError.self) {
+    // What is there instead is named.
+    let noFold = #expect(throws: DatasetError.self) { try Predictor(modelFolder: model, folds: ["3"]) }
+    #expect(noFold?.advice == "Name folds that have it: -f 0 1", "\(String(describing: noFold))")
+    let noModel = #expect(throws: DatasetError.self) { try Predictor(modelFolder: folder) }
+    #expect(noModel?.advice.contains(model.lastPathComponent) == true, "\(String(describing: noModel))")
+    let nowhere = #expect(throws: DatasetError.self) {
+      try Predictor(modelFolder: folder.appendingPathComponent("nnUNetTrainer__nnUNetPlans__2d"))
+    }
+    #expect(nowhere?.advice.contains(model.lastPathComponent) == true, "\(String(describing: nowhere))")
+    let noCheckpoint = #expect(throws: DatasetError.self) {
       try Predictor(modelFolder: model, folds: ["0"], checkpointName: "checkpoint_best.pth")
     }
+    #expect(noCheckpoint?.advice.contains("checkpoint_final.pth") == true, "\(String(describing: noCheckpoint))")
     #expect(throws: InferenceError.self) { try Predictor(modelFolder: model, checkpointName: "checkpoint_best.pth") }
     #expect(try Predictor(modelFolder: model).model.folds == ["0", "1"])
     if let cascade = Golden.folder("modelfolder/cascade") {
@@ -339,6 +347,50 @@ struct PredictionRunTests {
           predictor: predictor,
           settings: .init(inputFolder: cascade.appendingPathComponent("imagesTs"), outputFolder: folder))
       }
+      let missing = cascade.appendingPathComponent("nowhere")
+      #expect(throws: InferenceError.previousStageMissing(file: missing.path)) {
+        try PredictionRun(
+          predictor: predictor,
+          settings: .init(
+            inputFolder: cascade.appendingPathComponent("imagesTs"), outputFolder: folder,
+            previousStageFolder: missing))
+      }
+    }
+  }
+
+  /// A run into its own input folder can be repeated: the results are no cases.
+  @Test
+  func resultsBesideTheImagesAreNoCases() throws {
+    guard let folder, let model else { return }
+    try withTemporaryFolder { temporary in
+      for channel in ["_0000.nii.gz", "_0001.nii.gz"] {
+        try FileManager.default.copyItem(
+          at: folder.appendingPathComponent("imagesTs/case_6" + channel),
+          to: temporary.appendingPathComponent("case_6" + channel))
+      }
+      let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+      func identifiers(input: URL) throws -> [String] {
+        let settings = PredictionRun.Settings(inputFolder: input, outputFolder: temporary)
+        let report = try PredictionRun(predictor: predictor, settings: settings).run(progress: SilentProgress())
+        #expect(report.isComplete, "\(report.failures)")
+        return report.outcomes.map(\.identifier)
+      }
+      #expect(try identifiers(input: temporary) == ["case_6"])
+      let detour = temporary.appendingPathComponent("../" + temporary.lastPathComponent)
+      #expect(try identifiers(input: detour) == ["case_6"])
+    }
+  }
+
+  @Test
+  func aVoxelThatIsNotANumberIsFoundInTheFile() throws {
+    guard let folder, let model else { return }
+    let predictor = try Predictor(modelFolder: model, folds: ["0"], options: Self.fast)
+    let files = ["_0000.nii.gz", "_0001.nii.gz"].map { folder.appendingPathComponent("imagesTs/case_6" + $0) }
+    var (image, properties) = try predictor.readerWriter.readImages(files)
+    let (height, width) = (image.shape[2], image.shape[3])
+    image.elements[image.voxelCount + (5 * height + 4) * width + 3] = .nan
+    #expect(throws: InferenceError.nonFiniteImage(channel: 1, index: [5, 4, 3], isInFile: true)) {
+      try predictor.predict(image, properties: properties)
     }
   }
 
