@@ -113,7 +113,7 @@ static void plan_direct(
   plan->tasks = pixel_tasks * plan->channel_splits;
   plan->scratch_floats = plan->slab_floats + plan->patch_floats + 4 * offset_floats(taps) + 64;
   plan->output_cut = TILE_CHANNELS;
-  if (pass == CK_CONVOLUTION_FORWARD && shape->groups == 1) plan->statistics_records = pixel_tasks;
+  if (shape->groups == 1) plan->statistics_records = pixel_tasks;
 }
 
 static void pack_direct(const ck_convolution_plan *plan, const float *weights, float *packed, int task) {
@@ -322,17 +322,18 @@ ALWAYS_INLINE void prefetch_tile(const tile_arguments *tile) {
   }
 }
 
-/// One phase of a task: all positions of z in z0..<z1, y in y0..<y1, channel blocks in b0..<b1.
-static void run_phase(
+/// One phase of a task: all positions of z in z0..<z1, y in y0..<y1, channel blocks in b0..<b1. Whether the record
+/// `starts` with it. Returns whether there were any positions.
+static int run_phase(
     const ck_convolution_plan *plan, const ck_axis axes[3], const float *source, const float *packed, const float *bias,
-    const ck_convolution_output *output, float *record, const float *slab, float *patches, ptrdiff_t *offsets, int image,
-    int group, int z0, int z1, int y0, int y1, int b0, int b1) {
+    const ck_convolution_output *output, float *record, int starts, const float *slab, float *patches,
+    ptrdiff_t *offsets, int image, int group, int z0, int z1, int y0, int y1, int b0, int b1) {
   const int sources = plan->source_channels, destinations = plan->destination_channels;
   const int phase_taps = axes[0].taps * axes[1].taps * axes[2].taps;
   const int total_taps = ck_kernel_taps(plan);
   z1 = ck_minimum(z1, axes[0].count);
   y1 = ck_minimum(y1, axes[1].count);
-  if (z1 <= z0 || y1 <= y0 || axes[2].count <= 0) return;
+  if (z1 <= z0 || y1 <= y0 || axes[2].count <= 0) return 0;
 
   // The tensor or its copy, seen as rows of pixels.
   const ptrdiff_t pixel = plan->reads_tensor ? plan->source_stride : sources;
@@ -361,7 +362,7 @@ static void run_phase(
   const int pixel_groups = ck_divide_up(axes[2].count, TILE_GROUP);
   const int all_groups = (z1 - z0) * (y1 - y0) * pixel_groups;
   const int *size = plan->destination_size;
-  if (record && b0 == 0) record[0] = (float)((z1 - z0) * (y1 - y0) * axes[2].count);
+  if (record && b0 == 0) record[0] += (float)((z1 - z0) * (y1 - y0) * axes[2].count);
 
   for (int block = b0; block < b1; ++block) {
     int destination_stride, first_channel;
@@ -378,7 +379,12 @@ static void run_phase(
         .streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0,
         .moments = record ? record + 16 + block * TILE_CHANNELS : 0,
         .moment_stride = packed_channels(destinations),
-        .starts = 1,
+        .starts = starts,
+        .gradient = output->gradient,
+        .origin = destination,
+        .instance = image,
+        .channel = first_channel,
+        .channels = destination_stride,
     };
     if (bias) {
       memcpy(block_bias, bias + group * destinations + block * TILE_CHANNELS, tile.lanes * sizeof(float));
@@ -469,6 +475,7 @@ static void run_phase(
       tile.starts = 0;
     }
   }
+  return 1;
 }
 
 /// Whether there are so few results for a pixel (those of an output head) that vectors of channels would be half empty:
@@ -573,7 +580,7 @@ static void run_direct(
   const int b0 = (int)((long)plan->channel_blocks * split / plan->channel_splits);
   const int b1 = (int)((long)plan->channel_blocks * (split + 1) / plan->channel_splits);
 
-  if (!record && is_narrow(plan)) {
+  if (!record && !output->gradient && is_narrow(plan)) {
     run_narrow(plan, input, packed, bias, output, image, z0, z1, y0, y1);
     return;
   }
@@ -583,12 +590,15 @@ static void run_direct(
   const int taps = ck_kernel_taps(plan);
   const ptrdiff_t per_tap = (ptrdiff_t)plan->source_channels * packed_channels(plan->destination_channels);
   packed += group * taps * per_tap;
+  int starts = 1;
   for (int pz = 0; pz < ck_phases(plan, 0); ++pz) {
     for (int py = 0; py < ck_phases(plan, 1); ++py) {
       for (int px = 0; px < ck_phases(plan, 2); ++px) {
         const ck_axis axes[3] = {ck_axis_of(plan, 0, pz), ck_axis_of(plan, 1, py), ck_axis_of(plan, 2, px)};
-        run_phase(plan, axes, input->sources[0].values, packed, bias, output, record, slab, patches, offsets, image,
-            group, z0, z1, y0, y1, b0, b1);
+        if (run_phase(plan, axes, input->sources[0].values, packed, bias, output, record, starts, slab, patches,
+                offsets, image, group, z0, z1, y0, y1, b0, b1)) {
+          starts = 0;
+        }
         packed += axes[0].taps * axes[1].taps * axes[2].taps * per_tap;
       }
     }

@@ -61,7 +61,113 @@ typedef struct tile_arguments {
   /// Whether the moments start with this tile, and slots of each group that were counted before.
   int starts;
   int counted[TILE_GROUPS];
+  /// What becomes of results that are gradients, or null; their instance and first channel in the tensor that starts
+  /// at `origin`, of `channels` channels.
+  const ck_convolution_gradient *gradient;
+  const float *origin;
+  int instance, channel, channels;
 } tile_arguments;
+
+/// A normalisation's terms for a vector of channels.
+typedef struct gradient_terms {
+  simd_float mean, scale, offset, inverse, normalized_offset, slope;
+} gradient_terms;
+
+ALWAYS_INLINE gradient_terms gradient_terms_at(const ck_convolution_gradient *gradient, ptrdiff_t at, int lanes) {
+  const ck_normalization_terms *terms = &gradient->terms;
+  return (gradient_terms){
+      .mean = simd_load_partial(terms->mean + at, lanes),
+      .scale = simd_load_partial(terms->scale + at, lanes),
+      .offset = simd_load_partial(terms->offset + at, lanes),
+      .inverse = simd_load_partial(terms->inverse + at, lanes),
+      .normalized_offset = simd_load_partial(terms->normalized_offset + at, lanes),
+      .slope = simd_broadcast(gradient->slope)};
+}
+
+/// The gradient before the activation of a gradient behind it, which joins the sums.
+ALWAYS_INLINE simd_float pass_back(
+    simd_float gradient, simd_float x, const gradient_terms *terms, simd_float *sum, simd_float *product) {
+  const simd_float centred = x - terms->mean;
+  const simd_float z = simd_multiply_add(centred, terms->scale, terms->offset);
+  gradient = simd_select(z > simd_broadcast(0), gradient, gradient * terms->slope);
+  *sum += gradient;
+  *product = simd_multiply_add(gradient, simd_multiply_add(centred, terms->inverse, terms->normalized_offset), *product);
+  return gradient;
+}
+
+/// Fetches what `tile_pass_back` will read; it comes from afar, and must not be waited for after the last step.
+ALWAYS_INLINE void tile_prefetch_gradient(const tile_arguments *t, const float *tensor, const int groups,
+    const int vectors) {
+  if (!tensor) return;
+  UNROLL for (int g = 0; g < groups; ++g) {
+    const float *at = tensor + (t->destination[g] - t->origin);
+    for (int p = 0; p < t->count[g]; ++p, at += t->destination_stride) {
+      UNROLL for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + v * SIMD_WIDTH, 0, 3);
+    }
+  }
+}
+
+/// One vector of one slot.
+ALWAYS_INLINE simd_float slot_pass_back(const ck_convolution_gradient *gradient, ptrdiff_t offset, int lanes,
+    simd_float value, const gradient_terms *terms, simd_float *sum, simd_float *product) {
+  if (gradient->addend) {
+    value += lanes == SIMD_WIDTH ? simd_load(gradient->addend + offset)
+                                 : simd_load_partial(gradient->addend + offset, lanes);
+  }
+  if (!gradient->x) return value;
+  const simd_float x =
+      lanes == SIMD_WIDTH ? simd_load(gradient->x + offset) : simd_load_partial(gradient->x + offset, lanes);
+  return pass_back(value, x, terms, sum, product);
+}
+
+/// Makes of the slots what their gradient says.
+ALWAYS_INLINE void tile_pass_back(const tile_arguments *t, const int groups, const int vectors,
+    simd_float sums[TILE_GROUPS][TILE_GROUP][TILE_VECTORS]) {
+  const ck_convolution_gradient *const gradient = t->gradient;
+  UNROLL for (int v = 0; v < vectors; ++v) {
+    const int lanes = ck_minimum(SIMD_WIDTH, t->lanes - v * SIMD_WIDTH);
+    gradient_terms terms;
+    if (gradient->x) {
+      terms = gradient_terms_at(gradient, (ptrdiff_t)t->instance * t->channels + t->channel + v * SIMD_WIDTH, lanes);
+    }
+    simd_float sum = simd_broadcast(0), product = simd_broadcast(0);
+    UNROLL for (int g = 0; g < groups; ++g) {
+      float *const first = t->destination[g] + v * SIMD_WIDTH;
+      const ptrdiff_t offset = first - t->origin, step = t->destination_stride;
+      if (lanes == SIMD_WIDTH && t->count[g] == TILE_GROUP && t->counted[g] == 0) {
+        UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+          sums[g][p][v] =
+              slot_pass_back(gradient, offset + p * step, SIMD_WIDTH, sums[g][p][v], &terms, &sum, &product);
+        }
+      } else {
+        UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+          if (p >= t->count[g]) continue;
+          if (p < t->counted[g]) {
+            // Was written before, perhaps over what would be added.
+            sums[g][p][v] = simd_load_partial(first + p * step, lanes);
+          } else {
+            sums[g][p][v] = slot_pass_back(gradient, offset + p * step, lanes, sums[g][p][v], &terms, &sum, &product);
+          }
+        }
+      }
+      // The next group, where it steps back, looks for these.
+      for (int p = g + 1 < groups ? TILE_GROUP - t->counted[g + 1] : TILE_GROUP; p < TILE_GROUP; ++p) {
+        UNROLL for (int q = 0; q < TILE_GROUP; ++q) {
+          if (q == p) simd_store_partial(first + q * step, sums[g][q][v], lanes);
+        }
+      }
+    }
+    if (gradient->x) {
+      float *const moments = t->moments + v * SIMD_WIDTH;
+      if (!t->starts) {
+        sum += simd_load(moments);
+        product += simd_load(moments + t->moment_stride);
+      }
+      simd_store(moments, sum);
+      simd_store(moments + t->moment_stride, product);
+    }
+  }
+}
 
 /// Adds the slots that are stored to the moments.
 ALWAYS_INLINE void tile_count(const tile_arguments *t, const int groups, const int vectors,
@@ -141,6 +247,10 @@ ALWAYS_INLINE void tile_pixels(const tile_arguments *t, const int groups, const 
       UNROLL for (int p = 0; p < TILE_GROUP; ++p) sums[g][p][v] = initial;
     }
   }
+  if (t->gradient) {
+    tile_prefetch_gradient(t, t->gradient->addend, groups, vectors);
+    tile_prefetch_gradient(t, t->gradient->x, groups, vectors);
+  }
   const ptrdiff_t stride = t->slot_stride;
   for (int s = 0; s < t->segments; ++s) {
     const float *weights = t->weights + t->weight_offsets[s];
@@ -159,8 +269,9 @@ ALWAYS_INLINE void tile_pixels(const tile_arguments *t, const int groups, const 
       }
     }
   }
+  if (t->gradient) tile_pass_back(t, groups, vectors, sums);
   tile_store(t, groups, vectors, sums, 0);
-  if (t->moments) tile_count(t, groups, vectors, sums);
+  if (t->moments && !t->gradient) tile_count(t, groups, vectors, sums);
 }
 
 /// Slots are contiguous channels of one pixel, steps are pixels; the results are added to what is there, or replace it.

@@ -105,12 +105,26 @@ typedef struct winograd_result {
   float *moments;
   ptrdiff_t moment_stride;
   int starts;
+  /// What becomes of results that are gradients, and the place of this instance and these channels in its terms.
+  const ck_convolution_gradient *gradient;
+  ptrdiff_t term;
+  /// Where the tensor that is written starts.
+  const float *origin;
 } winograd_result;
+
+/// What is done to results on their way out: their moments are taken, or they are gradients that pass on.
+enum { BACK_WRITES, BACK_COUNTS, BACK_PASSES };
 
 /// y and x transform back of every plane of one output tile, one vector of channels.
 ALWAYS_INLINE void transform_back(
     const winograd_result *result, const int tile_y, const int tile_x, const int careful, const int streams,
-    const int counts) {
+    const int kind) {
+  const int counts = kind == BACK_COUNTS, passes = kind == BACK_PASSES;
+  // Only whole vectors are streamed.
+  const int partial = careful && !streams;
+  const int sums = passes && result->gradient->x;
+  gradient_terms terms;
+  if (sums) terms = gradient_terms_at(result->gradient, result->term, result->lanes);
   const int points_y = winograd_sums(tile_y), points_x = winograd_sums(tile_x);
   const int rows_y = winograd_outputs(tile_y), columns_x = winograd_outputs(tile_x);
   const ptrdiff_t chunk = result->chunk, plane = result->plane, row = result->row, pixel = result->pixel;
@@ -134,6 +148,7 @@ ALWAYS_INLINE void transform_back(
       UNROLL for (int k = 0; k < points_x; ++k) m[k] = rows[p][k];
       transform_output(tile_x, m, y);
       float *pixels = result->pixels + z * plane + p * row;
+      const ptrdiff_t offset = pixels - result->origin;
       if (counts && starts) {
         // Near the mean, so that the squares of the differences lose little.
         const int columns = careful ? columns_here : columns_x;
@@ -146,6 +161,10 @@ ALWAYS_INLINE void transform_back(
       UNROLL for (int k = 0; k < columns_x; ++k) {
         y[k] += bias;
         if (careful && k >= columns_here) continue;
+        if (passes) {
+          y[k] = slot_pass_back(
+              result->gradient, offset + k * pixel, partial ? lanes : SIMD_WIDTH, y[k], &terms, &sum, &square);
+        }
         if (streams) {
           simd_stream(pixels + k * pixel, y[k]);
         } else if (careful) {
@@ -172,6 +191,15 @@ ALWAYS_INLINE void transform_back(
     simd_store(at + result->moment_stride, sum);
     simd_store(at + 2 * result->moment_stride, square);
   }
+  if (sums) {
+    float *const at = result->moments;
+    if (!result->starts) {
+      sum += simd_load(at);
+      square += simd_load(at + result->moment_stride);
+    }
+    simd_store(at, sum);
+    simd_store(at + result->moment_stride, square);
+  }
 }
 
 #define WINOGRAD_BOX(kind, ty, tx, gradient, reads_through)                                                            \
@@ -182,22 +210,23 @@ ALWAYS_INLINE void transform_back(
       transform_box(box, planes, ty, tx, gradient, reads_through, 0);                                                  \
     }                                                                                                                  \
   }
-#define WINOGRAD_BACK(kind, ty, tx, counts)                                                                            \
+#define WINOGRAD_BACK(kind, ty, tx, back)                                                                              \
   static __attribute__((noinline)) void kind##_##ty##_##tx(const winograd_result *result, int careful, int streams) {   \
     if (streams) {                                                                                                     \
-      transform_back(result, ty, tx, 1, 1, counts);                                                                    \
+      transform_back(result, ty, tx, 1, 1, back);                                                                      \
     } else if (careful) {                                                                                              \
-      transform_back(result, ty, tx, 1, 0, counts);                                                                    \
+      transform_back(result, ty, tx, 1, 0, back);                                                                      \
     } else {                                                                                                           \
-      transform_back(result, ty, tx, 0, 0, counts);                                                                    \
+      transform_back(result, ty, tx, 0, 0, back);                                                                      \
     }                                                                                                                  \
   }
-#define WINOGRAD_INSTANCE(ty, tx)              \
-  WINOGRAD_BOX(transform_box, ty, tx, 0, 0)    \
-  WINOGRAD_BOX(read_box, ty, tx, 0, 1)         \
-  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)     \
-  WINOGRAD_BACK(transform_back, ty, tx, 0)     \
-  WINOGRAD_BACK(count_back, ty, tx, 1)
+#define WINOGRAD_INSTANCE(ty, tx)                  \
+  WINOGRAD_BOX(transform_box, ty, tx, 0, 0)        \
+  WINOGRAD_BOX(read_box, ty, tx, 0, 1)             \
+  WINOGRAD_BOX(gradient_box, ty, tx, 1, 0)         \
+  WINOGRAD_BACK(write_back, ty, tx, BACK_WRITES)   \
+  WINOGRAD_BACK(count_back, ty, tx, BACK_COUNTS)   \
+  WINOGRAD_BACK(pass_back, ty, tx, BACK_PASSES)
 
 WINOGRAD_INSTANCE(1, 2)
 WINOGRAD_INSTANCE(1, 4)
@@ -224,8 +253,11 @@ typedef void (*winograd_result_function)(const winograd_result *, int, int);
 static const winograd_box_function transform_box_table[4][4] = WINOGRAD_TABLE(transform_box);
 static const winograd_box_function read_box_table[4][4] = WINOGRAD_TABLE(read_box);
 static const winograd_box_function gradient_box_table[4][4] = WINOGRAD_TABLE(gradient_box);
-static const winograd_result_function transform_back_table[4][4] = WINOGRAD_TABLE(transform_back);
-static const winograd_result_function count_back_table[4][4] = WINOGRAD_TABLE(count_back);
+static const winograd_result_function back_tables[3][4][4] = {
+    [BACK_WRITES] = WINOGRAD_TABLE(write_back),
+    [BACK_COUNTS] = WINOGRAD_TABLE(count_back),
+    [BACK_PASSES] = WINOGRAD_TABLE(pass_back),
+};
 
 /// What is done along an axis: the plan's tile, or WINOGRAD_STRIDED. One less is the index in the tables.
 ALWAYS_INLINE int winograd_kind(const ck_convolution_plan *plan, int axis) {
@@ -448,7 +480,7 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
                          plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) + 64;
   plan->output_cut = SIMD_WIDTH;
   // A block and an instance that overlap share a record: number them along the way, one of both steps on each time.
-  if (pass == CK_CONVOLUTION_FORWARD) plan->statistics_records = blocks + shape->batch;
+  plan->statistics_records = blocks + shape->batch;
   return 1;
 }
 
@@ -583,21 +615,22 @@ static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution
   const int channels = source->channels;
   const int *points = gradient ? plan->tile : plan->points;
   const int rows = points[0] * points[1];
-  const int r0 = part * rows / parts, r1 = (part + 1) * rows / parts;
-  if (r0 == r1) return;
-  for (int t = 0; t < count; ++t) {
-    int corner[3];
-    const ptrdiff_t rest = winograd_corner(plan, first + t, origin, gradient, corner);
-    // The first samples of a row are the last ones of the tile before.
-    const int x0 = ck_maximum(0, corner[2] + points[2] - winograd_advance(plan, 2, gradient));
-    const int x1 = ck_minimum(size[2], corner[2] + points[2]);
-    for (int r = r0; r < r1; ++r) {
-      const int z = corner[0] + r / points[1], y = corner[1] + r % points[1];
-      if (z < 0 || z >= size[0] || y < 0 || y >= size[1]) continue;
-      const float *row = tensor + ((rest * size[0] + z) * size[1] + y) * size[2] * channels;
-      for (ptrdiff_t i = (ptrdiff_t)x0 * channels; i < (ptrdiff_t)x1 * channels; i += 16) {
-        __builtin_prefetch(row + i, 0, 2);
-      }
+  const int begin = part * count * rows / parts, end = (part + 1) * count * rows / parts;
+  int corner[3], x0 = 0, x1 = 0;
+  ptrdiff_t image = 0;
+  for (int at = begin; at < end; ++at) {
+    const int tile = at / rows, row = at % rows;
+    if (at == begin || row == 0) {
+      image = winograd_corner(plan, first + tile, origin, gradient, corner);
+      // The first samples of a row are the last ones of the tile before.
+      x0 = ck_maximum(0, corner[2] + points[2] - winograd_advance(plan, 2, gradient));
+      x1 = ck_minimum(size[2], corner[2] + points[2]);
+    }
+    const int z = corner[0] + row / points[1], y = corner[1] + row % points[1];
+    if (z < 0 || z >= size[0] || y < 0 || y >= size[1]) continue;
+    const float *pixels = tensor + ((image * size[0] + z) * size[1] + y) * size[2] * channels;
+    for (ptrdiff_t i = (ptrdiff_t)x0 * channels; i < (ptrdiff_t)x1 * channels; i += 16) {
+      __builtin_prefetch(pixels + i, 0, 2);
     }
   }
 }
@@ -623,6 +656,7 @@ static void run_winograd_block(
   float *const sums = values + points[0] * chunk;
 
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
+  const int no_origin[3] = {0, 0, 0};
   transform_boxes(
       plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, chunk);
 
@@ -631,6 +665,17 @@ static void run_winograd_block(
     const float *here = planes + p * chunk;
     for (int s = 0; s < input->count; ++s) {
       prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
+    }
+    // What results are added to and pass through, in the last third: the earlier, the likelier it would be displaced.
+    if (output->gradient && p >= flat - flat / 3) {
+      const float *const tensors[2] = {output->gradient->addend, output->gradient->x};
+      for (int i = 0; i < 2; ++i) {
+        const ck_convolution_source like_output = {.values = tensors[i], .channels = destinations};
+        if (tensors[i]) {
+          prefetch_boxes(
+              plan, &like_output, size, first, count, no_origin, 1, p - (flat - flat / 3), flat / 3);
+        }
+      }
     }
     const float *factor = here;
     if (kinds[0] != 1) {
@@ -667,9 +712,8 @@ static void run_winograd_block(
     }
   }
 
-  const int no_origin[3] = {0, 0, 0};
-  const winograd_result_function back =
-      (output->statistics ? count_back_table : transform_back_table)[kinds[1] - 1][kinds[2] - 1];
+  const int back_kind = output->gradient ? BACK_PASSES : output->statistics ? BACK_COUNTS : BACK_WRITES;
+  const winograd_result_function back = back_tables[back_kind][kinds[1] - 1][kinds[2] - 1];
   ptrdiff_t instance = -1;
   float *record = 0, counted = 0;
   for (int t = 0; t < count; ++t) {
@@ -677,7 +721,8 @@ static void run_winograd_block(
     const ptrdiff_t rest = winograd_corner(plan, first + t, no_origin, 1, corner);
     winograd_result result = {
         .chunk = result_chunk, .planes = ck_minimum(tile[0], size[0] - corner[0]),
-        .rows = ck_minimum(tile[1], size[1] - corner[1]), .columns = ck_minimum(tile[2], size[2] - corner[2])};
+        .rows = ck_minimum(tile[1], size[1] - corner[1]), .columns = ck_minimum(tile[2], size[2] - corner[2]),
+        .gradient = output->gradient};
     if (output->statistics) {
       if (rest != instance) {
         if (record && split == 0) record[0] = counted;
@@ -705,6 +750,8 @@ static void run_winograd_block(
         result.pixels = destination + (rest * size[0] + corner[0]) * result.plane + corner[1] * result.row +
                         corner[2] * result.pixel + first_channel;
         if (record) result.moments = record + 16 + channel;
+        result.term = rest * destinations + channel;
+        result.origin = destination;
         const int streams = plan->streams && (uintptr_t)destination % sizeof(simd_float) == 0;
         back(&result, partial || result.lanes < SIMD_WIDTH, streams);
       }

@@ -16,7 +16,9 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
   // As many tiles as keep the points in a level-2 cache; but sums that it can't hold are read and written once for each
   // block, so then blocks are large.
   const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
-  int tiles = plan->split_floats > 2000000 ? 128 : ck_minimum(96, ck_maximum(24, (int)(200000 / tile_floats)));
+  int tiles = plan->split_floats > 2000000   ? 128
+              : plan->split_floats > 1200000 ? 64
+                                             : ck_minimum(96, ck_maximum(24, (int)(200000 / tile_floats)));
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Few splits, each of several blocks: all partial sums together are to stay in a level-3 cache.
   int splits = plan->split_floats > 500000 ? 2 : 16;

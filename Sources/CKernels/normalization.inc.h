@@ -142,12 +142,12 @@ SIMD_INLINE simd_float SIMD_NAME(gradient_at)(
   return g;
 }
 
-/// Walks gradient and input together; `result` null means: only the sums.
+/// Walks gradient and input together; `result` null means: only the sums, otherwise `sums` are of the result if any.
 SIMD_INLINE void SIMD_NAME(gradient_block)(
     float *result, float *sums, float *products, const float *gradient, const float *x, size_t rows, size_t channels,
     ck_normalization_terms terms, const float *constant, const float *linear, size_t c, int activates, float slope,
     size_t vectors, size_t lanes) {
-  simd_float mean[2], scale[2], offset[2], inverse[2], normalized_offset[2], first[2], second[2];
+  simd_float mean[2], scale[2], offset[2], inverse[2], normalized_offset[2], first[2], second[2], sum[2], product[2];
   for (size_t v = 0; v < vectors; v++) {
     const size_t at = c + v * SIMD_WIDTH;
     mean[v] = SIMD_NAME(load_lanes)(terms.mean + at, lanes);
@@ -157,6 +157,7 @@ SIMD_INLINE void SIMD_NAME(gradient_block)(
     normalized_offset[v] = SIMD_NAME(load_lanes)(terms.normalized_offset + at, lanes);
     first[v] = result ? SIMD_NAME(load_lanes)(constant + at, lanes) : simd_broadcast(0);
     second[v] = result ? SIMD_NAME(load_lanes)(linear + at, lanes) : simd_broadcast(0);
+    sum[v] = product[v] = simd_broadcast(0);
   }
   for (size_t row = 0; row < rows;) {
     const size_t end = rows - row < SIMD_NAME(sum_rows) ? rows : row + SIMD_NAME(sum_rows);
@@ -170,23 +171,23 @@ SIMD_INLINE void SIMD_NAME(gradient_block)(
             slope, &normalized);
         if (result) {
           const simd_float rest = simd_multiply_add(normalized, second[v], first[v]);
-          SIMD_NAME(store_lanes)(result + at, simd_multiply_add(g, scale[v], -rest), lanes);
+          const simd_float value = simd_multiply_add(g, scale[v], -rest);
+          SIMD_NAME(store_lanes)(result + at, value, lanes);
+          part_sum[v] += value;
         } else {
           part_sum[v] += g;
           part_product[v] = simd_multiply_add(g, normalized, part_product[v]);
         }
       }
-    if (!result)
-      for (size_t v = 0; v < vectors; v++) {
-        first[v] += part_sum[v];
-        second[v] += part_product[v];
-      }
-  }
-  if (!result)
     for (size_t v = 0; v < vectors; v++) {
-      SIMD_NAME(store_lanes)(sums + c + v * SIMD_WIDTH, first[v], lanes);
-      SIMD_NAME(store_lanes)(products + c + v * SIMD_WIDTH, second[v], lanes);
+      sum[v] += part_sum[v];
+      product[v] += part_product[v];
     }
+  }
+  for (size_t v = 0; v < vectors; v++) {
+    if (sums) SIMD_NAME(store_lanes)(sums + c + v * SIMD_WIDTH, sum[v], lanes);
+    if (products) SIMD_NAME(store_lanes)(products + c + v * SIMD_WIDTH, product[v], lanes);
+  }
 }
 
 static void SIMD_NAME(gradient_sums)(
@@ -200,11 +201,11 @@ static void SIMD_NAME(gradient_sums)(
 }
 
 static void SIMD_NAME(gradient)(
-    float *result, const float *gradient, const float *x, size_t rows, size_t channels, ck_normalization_terms terms,
-    const float *constant, const float *linear, float slope) {
+    float *result, float *sums, const float *gradient, const float *x, size_t rows, size_t channels,
+    ck_normalization_terms terms, const float *constant, const float *linear, float slope) {
 #define BODY(vectors, c, lanes)                                                                                 \
   SIMD_NAME(gradient_block)(                                                                                    \
-      result, 0, 0, gradient, x, rows, channels, terms, constant, linear, c, slope != 1, slope, vectors, lanes);
+      result, sums, 0, gradient, x, rows, channels, terms, constant, linear, c, slope != 1, slope, vectors, lanes);
   CHANNEL_BLOCKS(channels, BODY);
 #undef BODY
 }

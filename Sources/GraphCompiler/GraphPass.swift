@@ -38,8 +38,8 @@ package struct Pipeline: Sendable {
 
   package static let standardPasses: [any GraphPass] = [
     Simplification(), ConstantFolding(), CommonSubexpressions(), DeadCode(), ConcatenationRemoval(),
-    StatisticsInEpilogue(), NormalizedLoads(), ResidualSums(), MultiplyAccumulate(), ConvolutionSlabs(),
-    Recomputation(), Scheduling(),
+    ActivationGradients(), StatisticsInEpilogue(), NormalizedLoads(), ResidualSums(), MultiplyAccumulate(),
+    ConvolutionSlabs(), Recomputation(), Scheduling(),
   ]
 
   /// Every name that can be switched off. `in-place` is a part of the memory plan.

@@ -96,7 +96,7 @@ struct MemoryPlan: Sendable {
     var placed: [Int] = []
     for index in order {
       let buffer = buffers[index]
-      let size = buffer.byteCount.roundedUp(toMultipleOf: alignment)
+      let size = Self.placedByteCount(buffer)
       let neighbours = placed.filter { buffers[$0].first <= buffer.last && buffer.first <= buffers[$0].last }
         .sorted { offsets[$0] < offsets[$1] }
       var (best, bestGap) = (-1, Int.max)
@@ -104,12 +104,20 @@ struct MemoryPlan: Sendable {
       for other in neighbours {
         let gap = offsets[other] - end
         if gap >= size, gap < bestGap { (best, bestGap) = (end, gap) }
-        end = max(end, offsets[other] + buffers[other].byteCount.roundedUp(toMultipleOf: alignment))
+        end = max(end, offsets[other] + Self.placedByteCount(buffers[other]))
       }
       offsets[index] = best >= 0 ? best : end
       placed.append(index)
     }
     return offsets
+  }
+
+  /// What a buffer takes in the arena. Large ones are not followed by the next at once: where tensors of one size begin at
+  /// the same offset in a page, a processor that compares only those bits takes a load from one for a load of what it just
+  /// stored to another, and waits.
+  private static func placedByteCount(_ buffer: BufferAssignment.Buffer) -> Int {
+    let lines = buffer.byteCount.roundedUp(toMultipleOf: alignment)
+    return lines < 1 << 20 ? lines : lines + 17 * alignment
   }
 }
 

@@ -19,7 +19,18 @@ extension ck_convolution_output {
     let last = destinations[destinations.count - 1]
     self.init(
       count: Int32(destinations.count), values: (destinations[0].floats, last.floats),
-      channels: (Int32(destinations[0].shape.channels), Int32(last.shape.channels)), statistics: statistics)
+      channels: (Int32(destinations[0].shape.channels), Int32(last.shape.channels)), statistics: statistics,
+      gradient: nil)
+  }
+
+  /// One result of `channels` channels.
+  init(
+    _ values: UnsafeMutablePointer<Float>, channels: Int, statistics: UnsafeMutablePointer<Float>? = nil,
+    gradient: UnsafePointer<ck_convolution_gradient>? = nil
+  ) {
+    self.init(
+      count: 1, values: (values, values), channels: (Int32(channels), Int32(channels)), statistics: statistics,
+      gradient: gradient)
   }
 }
 
@@ -27,6 +38,17 @@ extension ck_convolution_output {
 struct MomentRecords: @unchecked Sendable {
   var plan: ck_convolution_plan
   var values: UnsafeMutablePointer<Float>
+
+  /// The records of an instance: `count` of `stride` floats. A record has 16 floats, the first of which says how many
+  /// positions it counts, and three parts of `padded` floats, one for each channel.
+  func values(
+    of instance: Int, _ kernels: ck_convolution_kernels
+  ) -> (values: UnsafePointer<Float>, count: Int, stride: Int, padded: Int) {
+    var (first, last): (Int32, Int32) = (0, 0)
+    withUnsafePointer(to: plan) { kernels.statistics_range($0, Int32(instance), &first, &last) }
+    let stride = plan.statistics_floats
+    return (UnsafePointer(values) + Int(first) * stride, Int(last - first), stride, (stride - 16) / 3)
+  }
 }
 
 extension EvaluationContext {
@@ -50,6 +72,41 @@ extension EvaluationContext {
           destinations[0].floats, NormalizationLayout(destinations[0].shape), into: statistics.floats, in: self)
       } else {
         joinMoments(kernels, into: statistics) { instance in records.map { ($0, instance) } }
+      }
+    }
+  }
+
+  /// Runs a plan whose one result is a gradient that passes on as `gradient` says: packs the weights, then fills the
+  /// destination, and the sums `[2, N, C]` of what is written where they are wanted.
+  func runInputGradient(
+    _ plan: ck_convolution_plan, of outputGradient: TensorView, weight: TensorView, _ gradient: ck_convolution_gradient,
+    into destination: MutableTensorView, sums: MutableTensorView?
+  ) {
+    let kernels = convolutionKernels
+    let input = [ConvolutionSource.plain].kernelInput([outputGradient])
+    withMomentRecords([plan], isWanted: sums != nil) { records in
+      withUnsafePointer(to: gradient) { gradient in
+        let output = ck_convolution_output(
+          destination.floats, channels: destination.shape.channels, statistics: records.first?.values,
+          gradient: gradient)
+        withPackedWeight(kernels, plan, weight) { packed in
+          runTasks(kernels, plan, input: input, packed: packed, bias: nil, output: output)
+        }
+      }
+      guard let sums, let records = records.first else { return }
+      let (instances, channels, result) = (sums.shape[1], sums.shape[2], sums.floats)
+      pool.run(tasks: instances) { instance in
+        let pieces = records.values(of: instance, kernels)
+        for channel in 0..<channels {
+          var (sum, product) = (0.0, 0.0)
+          for record in 0..<pieces.count where pieces.values[record * pieces.stride] > 0 {
+            let own = pieces.values + record * pieces.stride + 16 + channel
+            sum += Double(own[0])
+            product += Double(own[pieces.padded])
+          }
+          result[instance * channels + channel] = Float(sum)
+          result[(instances + instance) * channels + channel] = Float(product)
+        }
       }
     }
   }
@@ -124,25 +181,17 @@ extension EvaluationContext {
     let (instances, channels) = (statistics.shape[1], statistics.shape[2])
     let result = statistics.floats
     pool.run(tasks: instances) { instance in
-      let pieces = parts(instance).map { part -> (values: UnsafePointer<Float>, count: Int, stride: Int) in
-        var (first, last): (Int32, Int32) = (0, 0)
-        withUnsafePointer(to: part.records.plan) {
-          kernels.statistics_range($0, Int32(part.instance), &first, &last)
-        }
-        let stride = part.records.plan.statistics_floats
-        return (UnsafePointer(part.records.values) + Int(first) * stride, Int(last - first), stride)
-      }
+      let pieces = parts(instance).map { $0.records.values(of: $0.instance, kernels) }
       for channel in 0..<channels {
         var joined = JoinedMoments()
         for piece in pieces {
-          let padded = (piece.stride - 16) / 3
           for record in 0..<piece.count {
             let own = piece.values + record * piece.stride
             guard own[0] > 0 else { continue }
             let values = own + 16 + channel
             joined.join(
-              count: Double(own[0]), shift: Double(values[0]), sum: Double(values[padded]),
-              squares: Double(values[2 * padded]))
+              count: Double(own[0]), shift: Double(values[0]), sum: Double(values[piece.padded]),
+              squares: Double(values[2 * piece.padded]))
           }
         }
         joined.store(at: instance * channels + channel, of: instances * channels, into: result)

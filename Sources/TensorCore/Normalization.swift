@@ -17,11 +17,13 @@ struct NormalizationLayout: Sendable {
     parts = max(1, (rows + partRows - 1) / partRows)
   }
 
+  /// Scratch for the terms of all instances.
+  var termsByteCount: Int { ScratchMemory.size(of: 4 * instances * channels * MemoryLayout<Float>.stride) }
+
   /// Scratch for the sums of all parts and the terms of all instances, forward or backward.
   var scratchByteCount: Int {
-    let terms = ScratchMemory.size(of: 4 * instances * channels * MemoryLayout<Float>.stride)
     let sums = (instances * parts * 2 * channels + 2 * instances * channels) * MemoryLayout<Float>.stride
-    return terms + ScratchMemory.size(of: sums)
+    return termsByteCount + ScratchMemory.size(of: sums)
   }
 
   /// The offset of a part's first element and its rows.

@@ -290,12 +290,77 @@ static int fell_back(size_t algorithm, const ck_convolution_plan *plan) {
   return algorithms[algorithm].algorithm > CK_CONVOLUTION_DIRECT && plan->algorithm == CK_CONVOLUTION_DIRECT;
 }
 
+/// Results that pass on as gradients: added to a tensor, in its own memory, then taken back through an activation while
+/// they are summed up. `sums` is the result as it would be without.
+static void check_gradient(const ck_convolution_kernels *kernels, const ck_convolution_plan *plan,
+    const ck_convolution_input *input, const float *w, const double *sums, size_t count, int channels,
+    double tolerance) {
+  const size_t width = (size_t)channels, instances = (size_t)plan->shape.batch * width;
+  const size_t pixels = count / instances;
+  const float slope = 0.2f;
+  const float *mean = random_floats(instances, -1, 1), *scale = random_floats(instances, 0.5f, 1.5f),
+              *offset = random_floats(instances, -1, 1), *inverse = random_floats(instances, 0.5f, 1.5f),
+              *normalized = random_floats(instances, -0.1f, 0.1f), *addend = random_floats(count, -1, 1);
+  float *x = guarded_floats(count), *result = guarded_floats(count);
+  double *added = guarded_doubles(count), *passed = guarded_doubles(count);
+  double *expected = zeros(2 * instances), *magnitude = zeros(2 * instances), *found = zeros(2 * instances);
+  for (size_t i = 0; i < count; i++) {
+    const size_t term = i / (pixels * width) * width + i % width;
+    double z;
+    // Not where rounding decides about the sign.
+    do {
+      x[i] = (float)random_number(-1, 1);
+      z = ((double)x[i] - mean[term]) * scale[term] + offset[term];
+    } while (fabs(z) < 1e-4);
+    added[i] = sums[i] + addend[i];
+    passed[i] = z > 0 ? added[i] : added[i] * slope;
+    const double product = passed[i] * (((double)x[i] - mean[term]) * inverse[term] + normalized[term]);
+    expected[term] += passed[i];
+    expected[instances + term] += product;
+    magnitude[term] += fabs(passed[i]);
+    magnitude[instances + term] += fabs(product);
+  }
+  ck_convolution_gradient gradient = {.addend = result, .slope = slope};
+  ck_convolution_output output = whole(result, channels, 0);
+  output.gradient = &gradient;
+  begin("run", "added to its own memory", &plan->shape);
+  memcpy(result, addend, count * sizeof(float));
+  run_pass(kernels, plan, input, w, 0, output);
+  expect_close(result, added, count, tolerance, 0);
+
+  gradient.addend = addend;
+  gradient.x = x;
+  gradient.terms = (ck_normalization_terms){mean, scale, offset, inverse, normalized};
+  output.statistics = empty_records(plan);
+  begin("run", "passed back", &plan->shape);
+  run_pass(kernels, plan, input, w, 0, output);
+  expect_close(result, passed, count, tolerance, 0);
+  const ptrdiff_t padded = (plan->statistics_floats - 16) / 3;
+  for (int image = 0; image < plan->shape.batch; image++) {
+    int first = -1, last = -1;
+    double pixel_count = 0;
+    kernels->statistics_range(plan, image, &first, &last);
+    for (int r = first; r < last; r++) {
+      const float *own = output.statistics + r * plan->statistics_floats;
+      pixel_count += own[0];
+      for (size_t c = 0; own[0] > 0 && c < width; c++) {
+        found[(size_t)image * width + c] += own[16 + c];
+        found[instances + (size_t)image * width + c] += own[16 + padded + (ptrdiff_t)c];
+      }
+    }
+    expect_number(pixel_count, (double)pixels, 0);
+  }
+  for (size_t i = 0; i < 2 * instances; i++) expect_number(found[i], expected[i], 2 * tolerance * magnitude[i] + 1e-6);
+}
+
 static void check_plain(const ck_convolution_kernels *kernels, const ck_convolution_shape *s) {
   const size_t inputs = input_count(s), outputs = output_count(s), weight_floats = weight_count(s);
   const float *x = random_floats(inputs, -1, 1), *w = random_floats(weight_floats, -1, 1);
   const float *bias = random_floats((size_t)s->output_channels, -1, 1), *g = random_floats(outputs, -1, 1);
   double *y = biased(s, bias), *dx = zeros(inputs), *dw = zeros(weight_floats);
   reference(s, 1, doubles_of(x, inputs), doubles_of(w, weight_floats), doubles_of(g, outputs), y, dx, dw);
+  double *without_bias = guarded_doubles(outputs);
+  for (size_t i = 0; i < outputs; i++) without_bias[i] = y[i] - bias[i % (size_t)s->output_channels];
   for (size_t a = 0; a < COUNT_OF(algorithms); a++) {
     const double tolerance = algorithms[a].tolerance;
     const char *name = algorithms[a].name;
@@ -347,6 +412,11 @@ static void check_plain(const ck_convolution_kernels *kernels, const ck_convolut
     float *input_result = guarded_floats(inputs);
     run_pass(kernels, &plan, &gradient, w, 0, whole(input_result, s->input_channels, 0));
     expect_close(input_result, dx, inputs, tolerance, 0);
+    if (plan.statistics_records > 0) {
+      check_gradient(kernels, &plan, &gradient, w, dx, inputs, s->input_channels, tolerance);
+      kernels->plan(s, CK_CONVOLUTION_FORWARD, algorithms[a].algorithm, 1, 4, &plan);
+      check_gradient(kernels, &plan, &input, w, without_bias, outputs, s->output_channels, tolerance);
+    }
 
     begin("accumulate", name, s);
     kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 1, 4, &plan);

@@ -70,8 +70,13 @@ static void check_shape(const ck_normalization_kernels *kernels, size_t rows, si
   expect_close(second, products, channels, 3e-7, (double)rows * size);
 
   begin_case("gradient", "%zu x %zu slope %g mean %g", rows, channels, (double)slope, mean);
-  kernels->gradient(floats, gradient, x, rows, channels, terms, parts[5], parts[6], slope);
+  kernels->gradient(floats, 0, gradient, x, rows, channels, terms, parts[5], parts[6], slope);
   expect_close(floats, result, count, 3e-7, size);
+  kernels->gradient(floats, first, gradient, x, rows, channels, terms, parts[5], parts[6], slope);
+  expect_close(floats, result, count, 3e-7, size);
+  memset(sums, 0, channels * sizeof *sums);
+  for (size_t i = 0; i < count; i++) sums[i % channels] += result[i];
+  expect_close(first, sums, channels, 3e-7, (double)rows * size);
 
   begin_case("moments", "%zu x %zu mean %g", rows, channels, mean);
   kernels->moments(first, second, x, rows, channels);

@@ -154,6 +154,18 @@ extension RangeRuleCase {
     RangeRuleCase("SplitConvolutionInputGradient", ["n y x o", "o 5 3 3"]) {
       SplitConvolutionInputGradient(preserving, extents: $0[0].shape.spatial, channels: [2, 3]).apply($0)
     },
+    RangeRuleCase("FusedConvolutionInputGradient", ["n y x o", "o c 3 3", "n y x c"]) {
+      FusedConvolutionInputGradient(preserving, extents: $0[0].shape.spatial, hasAddend: true, activation: nil)
+        .apply($0)
+    },
+    RangeRuleCase(
+      "FusedConvolutionInputGradient of a transposed convolution",
+      ["n y x c", "o c 3 3", "n y x o", "o", "o", "3 n o"]
+    ) {
+      FusedConvolutionInputGradient(
+        preserving, extents: nil, hasAddend: false, activation: .init(epsilon: 1e-5, negativeSlope: 0.01)
+      ).apply($0)
+    },
     RangeRuleCase("ConvolutionWeightGradient", ["n y x c", "n y x o"]) {
       ConvolutionWeightGradient(preserving, kernel: [3, 3]).apply($0)
     },
@@ -239,6 +251,11 @@ extension RangeRuleCase {
     },
     RangeRuleCase("InstanceNormalizationGradient", ["n y c", "n y c", "c", "c", "3 n c"]) {
       InstanceNormalizationGradient(epsilon: 1e-5, negativeSlope: 0.01).apply($0)
+    },
+    RangeRuleCase("FusedInstanceNormalizationGradient", ["n y c", "n y c", "c", "c", "3 n c", "2 n c"]) {
+      FusedInstanceNormalizationGradient(
+        InstanceNormalizationGradient(epsilon: 1e-5, negativeSlope: 0.01), takesSums: true, givesSum: true
+      ).apply($0)
     },
     RangeRuleCase("NormalizationTerms", ["3 n c", "c", "c"]) { NormalizationTerms(epsilon: 1e-5).apply($0) },
     RangeRuleCase("NormalizedActivation", ["n y x c", "3 n c"]) { NormalizedActivation(negativeSlope: 0.01).apply($0) },

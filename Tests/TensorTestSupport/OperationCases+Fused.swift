@@ -141,7 +141,48 @@ extension OperationCase {
         setting.forEachProduct { whole[$1] += arguments[0][$0] * arguments[1][$2] }
         return [part(whole, from: 0, count: first), part(whole, from: first, count: input.channels - first)]
       },
+      OperationCase(
+        FusedConvolutionInputGradient(geometry, extents: input.spatial, hasAddend: true, activation: nil),
+        "\(input) with \(weight), added",
+        inputs: {
+          [TestInput.uniform(output), TestInput.uniform(weight, seed: 2), TestInput.uniform(input, seed: 3)]
+        }, differentiable: [0, 1, 2], tolerance: 4e-6
+      ) { arguments in
+        var result = arguments[2]
+        setting.forEachProduct { result[$1] += arguments[0][$0] * arguments[1][$2] }
+        return [result]
+      },
+      OperationCase(
+        FusedConvolutionInputGradient(
+          geometry, extents: input.spatial, hasAddend: true, activation: .init(epsilon: 1e-5, negativeSlope: slope)),
+        "\(input) with \(weight), added and passed back",
+        inputs: {
+          [TestInput.uniform(output), TestInput.uniform(weight, seed: 2), TestInput.uniform(input, seed: 3)]
+            + activated(input)
+        }, differentiable: [0, 1, 2, 3], outputs: [0, 1], tolerance: 4e-6, gradientTolerance: 3e-5
+      ) { arguments in
+        var result = arguments[2]
+        setting.forEachProduct { result[$1] += arguments[0][$0] * arguments[1][$2] }
+        return passedBack(result, Array(arguments[3...]), 1e-5, Double(slope))
+      },
+      OperationCase(
+        FusedConvolutionInputGradient(
+          geometry, extents: nil, hasAddend: false, activation: .init(epsilon: 1e-5, negativeSlope: slope)),
+        "\(output) with \(weight), of a transposed convolution",
+        inputs: { [TestInput.uniform(input), TestInput.uniform(weight, seed: 2)] + activated(output) },
+        differentiable: [0, 1, 2], outputs: [0, 1], tolerance: 4e-6, gradientTolerance: 3e-5
+      ) { arguments in
+        var result = ReferenceArray(repeating: 0, shape: output)
+        setting.forEachProduct { result[$0] += arguments[0][$1] * arguments[1][$2] }
+        return passedBack(result, Array(arguments[2...]), 1e-5, Double(slope))
+      },
     ]
+  }
+
+  /// What an activation's gradient takes: x, weight, bias and the statistics of x.
+  private static func activated(_ shape: Shape) -> [Tensor] {
+    let inputs = normalizationInputs(shape)
+    return inputs + [InstanceNormalization(epsilon: 1e-5).apply(inputs)[1]]
   }
 
   private static let transposed: [OperationCase] = {

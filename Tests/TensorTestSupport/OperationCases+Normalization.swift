@@ -41,13 +41,14 @@ extension OperationCase {
     return [ReferenceArray(shape: arguments[0].shape, elements: result), statistics]
   }
 
+  /// With a sixth argument, the first is the gradient before the activation and the sixth has its sums.
   private static func gradient(_ arguments: [ReferenceArray], _ epsilon: Double, _ slope: Double) -> [ReferenceArray] {
     let (x, weight, bias) = (arguments[1], arguments[2], arguments[3])
     let (values, inverse, _) = normalized(x, epsilon)
     let (channels, rows) = (x.shape.channels, x.shape.spatial.reduce(1, *))
     let g = values.enumerated().map { place, value -> Double in
       let z = value * weight.elements[place % channels] + bias.elements[place % channels]
-      return arguments[0].elements[place] * (z > 0 ? 1 : slope)
+      return arguments[0].elements[place] * (z > 0 || arguments.count == 6 ? 1 : slope)
     }
     var result = ReferenceArray(repeating: 0, shape: x.shape)
     var weightGradient = ReferenceArray(repeating: 0, shape: weight.shape)
@@ -55,8 +56,11 @@ extension OperationCase {
     for group in 0..<x.shape[0] * channels {
       let (instance, channel) = (group / channels, group % channels)
       let places = (0..<rows).map { (instance * rows + $0) * channels + channel }
-      let sum = places.reduce(0) { $0 + g[$1] }
-      let product = places.reduce(0) { $0 + g[$1] * values[$1] }
+      var sum = places.reduce(0) { $0 + g[$1] }
+      var product = places.reduce(0) { $0 + g[$1] * values[$1] }
+      if arguments.count == 6 {
+        (sum, product) = (arguments[5][[0, instance, channel]], arguments[5][[1, instance, channel]])
+      }
       weightGradient.elements[channel] += product
       biasGradient.elements[channel] += sum
       for place in places {
@@ -67,8 +71,26 @@ extension OperationCase {
     return [result, weightGradient, biasGradient]
   }
 
+  /// The sums `[2, N, C]` that a fused input gradient takes of what it passes back through the activation.
+  static func passedBack(
+    _ gradient: ReferenceArray, _ rest: [ReferenceArray], _ epsilon: Double, _ slope: Double
+  ) -> [ReferenceArray] {
+    let (x, weight, bias) = (rest[0], rest[1], rest[2])
+    let values = normalized(x, epsilon).values
+    let (channels, rows) = (x.shape.channels, x.shape.spatial.reduce(1, *))
+    var result = gradient
+    var sums = ReferenceArray(repeating: 0, shape: [2, x.shape[0], channels])
+    for (place, value) in values.enumerated() {
+      let (instance, channel) = (place / (rows * channels), place % channels)
+      if value * weight.elements[channel] + bias.elements[channel] <= 0 { result.elements[place] *= slope }
+      sums[[0, instance, channel]] += result.elements[place]
+      sums[[1, instance, channel]] += result.elements[place] * value
+    }
+    return [result, sums]
+  }
+
   /// Inputs whose values before the activation keep away from its kink.
-  private static func normalizationInputs(_ shape: Shape) -> [Tensor] {
+  static func normalizationInputs(_ shape: Shape) -> [Tensor] {
     let channels: Shape = [shape.channels]
     let weight = TestInput.uniform(channels, in: 0.5...1.5, seed: 2)
     let bias = TestInput.uniform(channels, in: -0.5...0.5, seed: 3)
@@ -105,5 +127,23 @@ extension OperationCase {
           }, differentiable: [0, 1, 2], outputs: [0, 1, 2], tolerance: 3e-6, gradientTolerance: 3e-5
         ) { gradient($0, 1e-5, Double(slope)) }
       }
+      + [
+        OperationCase(
+          FusedInstanceNormalizationGradient(
+            InstanceNormalizationGradient(epsilon: 1e-5, negativeSlope: 0.25), takesSums: true, givesSum: true),
+          "\(shape)",
+          inputs: {
+            let inputs = normalizationInputs(shape)
+            let statistics = InstanceNormalization(epsilon: 1e-5).apply(inputs)[1]
+            return [TestInput.uniform(shape, seed: 5)] + inputs
+              + [statistics, TestInput.uniform([2, shape[0], shape.channels], in: -9...9, seed: 6)]
+          }, differentiable: [0, 1, 2, 5], outputs: [0, 1, 2, 3], tolerance: 3e-6, gradientTolerance: 3e-5
+        ) { arguments in
+          let result = gradient(arguments, 1e-5, 0.25)
+          var sum = ReferenceArray(repeating: 0, shape: arguments[2].shape)
+          for (place, value) in result[0].elements.enumerated() { sum.elements[place % shape.channels] += value }
+          return result + [sum]
+        }
+      ]
   }
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "ck_instruction_set.h"
+#include "ck_normalization.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,6 +67,18 @@ typedef struct ck_convolution_input {
   ck_convolution_source sources[CK_CONVOLUTION_SOURCES];
 } ck_convolution_input;
 
+/// What becomes of a result that is a gradient, before it is written.
+typedef struct ck_convolution_gradient {
+  /// A tensor like the result that is added to it, or null. It may be the memory that the result goes to.
+  const float *addend;
+  /// What a normalisation read that an activation followed, like the result, or null. With it, what is written is the
+  /// gradient before that activation.
+  const float *x;
+  /// The normalisation's terms for every instance and channel, [N, channels] each, and the activation's slope.
+  ck_normalization_terms terms;
+  float slope;
+} ck_convolution_gradient;
+
 /// What a pass writes: up to CK_CONVOLUTION_SOURCES tensors that together are the result, cut along the channels at
 /// multiples of `plan->output_cut`.
 typedef struct ck_convolution_output {
@@ -74,8 +87,11 @@ typedef struct ck_convolution_output {
   int channels[CK_CONVOLUTION_SOURCES];
   /// `plan->statistics_records` records of `plan->statistics_floats` floats for the moments of the result, or null. A
   /// record holds how many values it counts (one float, 16 reserved; the caller sets it to 0 before), and for every
-  /// channel a value near the mean, the sum of the differences from it and the sum of their squares.
+  /// channel a value near the mean, the sum of the differences from it and the sum of their squares; with a gradient's
+  /// x the sum of the result and the sum of its products with the normalised x.
   float *statistics;
+  /// What becomes of the one tensor that is written, or null. With an x, statistics are taken.
+  const ck_convolution_gradient *gradient;
 } ck_convolution_output;
 
 /// How one pass over one shape is cut. Only the fields of the first group are for callers.
@@ -91,7 +107,7 @@ typedef struct ck_convolution_plan {
   /// Floats of the partial sums that `accumulate` fills and `reduce` adds (weight gradient), and its tasks.
   ptrdiff_t partial_floats;
   int reduce_tasks;
-  /// Records of moments that `run` can fill and the floats of one; 0 where it can't (several groups, phases).
+  /// Records of moments that `run` can fill and the floats of one; 0 where it can't (several groups).
   int statistics_records;
   ptrdiff_t statistics_floats;
   /// Where a result may be cut into several tensors: at multiples of this many channels.

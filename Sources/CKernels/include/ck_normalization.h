@@ -35,10 +35,10 @@ typedef struct ck_normalization_kernels {
   void (*gradient_sums)(
       float *sums, float *products, const float *gradient, const float *x, size_t rows, size_t channels,
       ck_normalization_terms terms, float slope);
-  /// result = scale * g - constant[c] - linear[c] * normalized x.
+  /// result = scale * g - constant[c] - linear[c] * normalized x; sums[c] = sum of it, unless null.
   void (*gradient)(
-      float *result, const float *gradient, const float *x, size_t rows, size_t channels, ck_normalization_terms terms,
-      const float *constant, const float *linear, float slope);
+      float *result, float *sums, const float *gradient, const float *x, size_t rows, size_t channels,
+      ck_normalization_terms terms, const float *constant, const float *linear, float slope);
 } ck_normalization_kernels;
 
 const ck_normalization_kernels *ck_normalization_kernels_for(ck_instruction_set level);

@@ -45,13 +45,26 @@ public struct InstanceNormalizationGradient: Operation {
   }
 
   public func evaluate(_ inputs: [TensorView], into outputs: [MutableTensorView], in context: EvaluationContext) {
+    evaluate(inputs, into: outputs, sums: nil, channelSums: nil, in: context)
+  }
+
+  /// The evaluation, with what the fused form has besides.
+  ///
+  /// - Parameters:
+  ///   - sums: `[2, N, C]`: the sums over each instance of the gradient before the activation, which `inputs[0]` then is,
+  ///     and of its products with the normalised x.
+  ///   - channelSums: gets the sums of the gradient for x, `[C]`.
+  func evaluate(
+    _ inputs: [TensorView], into outputs: [MutableTensorView], sums: TensorView?, channelSums: MutableTensorView?,
+    in context: EvaluationContext
+  ) {
     let kernels = ck_normalization_kernels_for(context.instructionSet).pointee
     let layout = NormalizationLayout(inputs[1].shape)
     let channels = layout.channels
     let count = layout.instances * channels
     let tasks = layout.instances * layout.parts
     let (gradient, x, result) = (inputs[0].floats, inputs[1].floats, outputs[0].floats)
-    let (weight, slope) = (inputs[2].floats, negativeSlope)
+    let (weight, slope) = (inputs[2].floats, sums == nil ? negativeSlope : 1)
     let statistics = NormalizationStatistics(inputs[4].floats, count: count)
     withNormalizationTerms(
       statistics, weight: weight, bias: inputs[3].floats, epsilon: epsilon, layout, in: context
@@ -59,27 +72,32 @@ public struct InstanceNormalizationGradient: Operation {
       context.withScratch(byteCount: (tasks * 2 * channels + 2 * count) * MemoryLayout<Float>.stride) { scratch in
         let partials = scratch.assumingMemoryBound(to: Float.self)
         let (constant, linear) = (partials + tasks * 2 * channels, partials + tasks * 2 * channels + count)
-        context.pool.run(tasks: tasks) { task in
-          let part = layout.part(task)
-          let own = partials + task * 2 * channels
-          kernels.gradient_sums(
-            own, own + channels, gradient + part.offset, x + part.offset, part.rows, channels, terms(part.instance),
-            slope)
+        /// The sum of one of the partial sums of each part.
+        func joined(_ tasks: Range<Int>, _ offset: Int) -> Double {
+          tasks.reduce(0) { $0 + Double(partials[$1 * 2 * channels + offset]) }
+        }
+        if sums == nil {
+          context.pool.run(tasks: tasks) { task in
+            let part = layout.part(task)
+            let own = partials + task * 2 * channels
+            kernels.gradient_sums(
+              own, own + channels, gradient + part.offset, x + part.offset, part.rows, channels, terms(part.instance),
+              slope)
+          }
         }
         let (weightGradient, biasGradient) = (outputs[1].floats, outputs[2].floats)
         for channel in 0..<channels {
           var (weightSum, biasSum) = (0.0, 0.0)
           for instance in 0..<layout.instances {
-            var (sum, product) = (0.0, 0.0)
-            for task in instance * layout.parts..<(instance + 1) * layout.parts {
-              sum += Double(partials[task * 2 * channels + channel])
-              product += Double(partials[task * 2 * channels + channels + channel])
-            }
+            let at = instance * channels + channel
+            let parts = instance * layout.parts..<(instance + 1) * layout.parts
+            let sum = sums.map { Double($0.floats[at]) } ?? joined(parts, channel)
+            let product = sums.map { Double($0.floats[count + at]) } ?? joined(parts, channels + channel)
             weightSum += product
             biasSum += sum
             let scale = Double(terms(instance).scale[channel]) / Double(layout.rows)
-            constant[instance * channels + channel] = Float(scale * sum)
-            linear[instance * channels + channel] = Float(scale * product)
+            constant[at] = Float(scale * sum)
+            linear[at] = Float(scale * product)
           }
           weightGradient[channel] = Float(weightSum)
           biasGradient[channel] = Float(biasSum)
@@ -87,44 +105,66 @@ public struct InstanceNormalizationGradient: Operation {
         context.pool.run(tasks: tasks) { task in
           let part = layout.part(task)
           kernels.gradient(
-            result + part.offset, gradient + part.offset, x + part.offset, part.rows, channels,
-            terms(part.instance), constant + part.instance * channels, linear + part.instance * channels, slope)
+            result + part.offset, channelSums == nil ? nil : partials + task * 2 * channels, gradient + part.offset,
+            x + part.offset, part.rows, channels, terms(part.instance), constant + part.instance * channels,
+            linear + part.instance * channels, slope)
         }
+        guard let channelSums = channelSums?.floats else { return }
+        for channel in 0..<channels { channelSums[channel] = Float(joined(0..<tasks, channel)) }
       }
     }
   }
 
   public var gradientNeeds: GradientNeeds { GradientNeeds(inputs: [0, 1, 2, 3, 4]) }
 
-  /// The statistics count as functions of x, so the gradient for x is complete and the one for them is none.
+  public func gradients(_ context: GradientContext) -> [Tensor?] { gradients(context, context.outputGradients[0]) }
+
+  /// The gradient rule, given the gradient for the first output.
   ///
-  /// With h the normalised x, r the inverse deviation and P(v) = v - mean(v) - h mean(v h), the gradient for x is
-  /// weight r P(g); and dh/dx = r P, dr/dx = -r^2 h / count.
-  public func gradients(_ context: GradientContext) -> [Tensor?] {
-    let (x, weight, bias, statistics) = (context.input(1), context.input(2), context.input(3), context.input(4))
-    let spatial = Array(1..<x.rank - 1)
-    let termShape = Shape([x.shape[0]] + spatial.map { _ in 1 } + [x.shape.channels])
-    func term(_ index: Int) -> Tensor { statistics.sliced(axis: 0, index..<index + 1).reshaped(to: termShape) }
-    func average(_ v: Tensor) -> Tensor { v.mean(axes: spatial, keepingAxes: true) }
-    let r = (term(2) + epsilon).squareRoot().reciprocal()
-    let h = ((x - term(0)) - term(1)) * r
-    func project(_ v: Tensor) -> Tensor { v - average(v) - h * average(v * h) }
+  /// The statistics count as functions of x, so the gradient for x is complete and the one for them is none.
+  func gradients(_ context: GradientContext, _ gradient: Tensor?) -> [Tensor?] {
+    let (weight, bias) = (context.input(2), context.input(3))
+    let x = NormalizedInput(context.input(1), statistics: context.input(4), epsilon: epsilon)
+    let (h, r) = (x.normalized, x.inverseDeviation)
     func masked(_ v: Tensor) -> Tensor {
       negativeSlope == 1 ? v : LeakyRectifierGradient(negativeSlope: negativeSlope)(h * weight + bias, v)
     }
     let g = masked(context.input(0))
-    let zeros = Tensor(zeros: x.shape)
-    let u = context.outputGradients[0] ?? zeros
+    let u = gradient ?? Tensor(zeros: h.shape)
     let v = context.outputGradients[1] ?? Tensor(zeros: weight.shape)
     let t = context.outputGradients[2] ?? Tensor(zeros: weight.shape)
-    let projected = project(g)
-    let forGradient = context.isNeeded[0] ? masked(project(u) * r * weight + h * v + t) : nil
+    let projected = x.projected(g)
+    let forGradient = context.isNeeded[0] ? masked(x.projected(u) * r * weight + h * v + t) : nil
     var forInput: Tensor?
     if context.isNeeded[1] {
-      let forNormalized = g * v - (u * average(g * h) + g * average(u * h)) * r * weight
-      forInput = project(forNormalized) * r - h * average(u * projected) * r * r * weight
+      let forNormalized = g * v - (u * x.average(g * h) + g * x.average(u * h)) * r * weight
+      forInput = x.gradient(forNormalized) - h * x.average(u * projected) * r * r * weight
     }
     let forWeight = context.isNeeded[2] ? (u * projected * r).summed(to: weight.shape) : nil
     return [forGradient, forInput, forWeight, nil, nil]
   }
+}
+
+/// A normalisation's input as gradient rules see it.
+///
+/// With h the normalised x, r the inverse deviation and P(v) = v - mean(v) - h mean(v h): dh/dx = r P and
+/// dr/dx = -r^2 h / count; the gradient of an instance normalisation for x is weight r P(g).
+struct NormalizedInput {
+  let normalized: Tensor
+  /// `[N, 1..., C]`.
+  let inverseDeviation: Tensor
+
+  init(_ x: Tensor, statistics: Tensor, epsilon: Float) {
+    let termShape = NormalizationTerms.broadcastShape(of: x.shape)
+    func term(_ index: Int) -> Tensor { statistics.sliced(axis: 0, index..<index + 1).reshaped(to: termShape) }
+    inverseDeviation = (term(2) + epsilon).squareRoot().reciprocal()
+    normalized = ((x - term(0)) - term(1)) * inverseDeviation
+  }
+
+  func average(_ v: Tensor) -> Tensor { v.mean(axes: Array(1..<v.rank - 1), keepingAxes: true) }
+
+  func projected(_ v: Tensor) -> Tensor { v - average(v) - normalized * average(v * normalized) }
+
+  /// The gradient for x, given that for the normalised x.
+  func gradient(_ v: Tensor) -> Tensor { projected(v) * inverseDeviation }
 }

@@ -260,7 +260,7 @@ extension SlabConvolution {
                     input: ck_convolution_input(count: Int32(parts.count), sources: (parts[0], parts[parts.count - 1])),
                     packed: packed, bias: composed.hasBias ? weights[1].floats : nil,
                     output: ck_convolution_output(
-                      count: 1, values: (values, values), channels: (Int32(channels), Int32(channels)),
+                      values, channels: channels,
                       statistics: records.isEmpty ? nil : records[instance * slabs.count + index].values))
                 }
               }
@@ -318,8 +318,7 @@ private struct UpsampledSlabs {
     let input = source.kernelSource(instance: instance, plane: slab.added.lowerBound)
     context.runTasks(
       kernels, plan, input: ck_convolution_input(count: 1, sources: (input, input)), packed: packed, bias: bias,
-      output: ck_convolution_output(
-        count: 1, values: (at, at), channels: (Int32(channels), Int32(channels)), statistics: nil))
+      output: ck_convolution_output(at, channels: channels))
   }
 
   /// What the convolution of a slab reads: all that is held, from its first plane on.
