@@ -40,7 +40,8 @@ func testOptions(_ change: (inout CompilerOptions) -> Void = { _ in }) -> Compil
 func exactOptions() -> CompilerOptions {
   testOptions {
     $0.disabledPasses = [
-      "concatenation-removal", "statistics-in-epilogue", "normalized-loads", "multiply-accumulate",
+      "concatenation-removal", "activation-gradients", "statistics-in-epilogue", "normalized-loads",
+      "multiply-accumulate",
     ]
   }
 }
