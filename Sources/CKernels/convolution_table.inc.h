@@ -96,8 +96,8 @@ static void statistics_range(const ck_convolution_plan *plan, int instance, int 
     *last = *first + plan->z_blocks * plan->y_blocks;
   } else {
     const ptrdiff_t tiles = (ptrdiff_t)plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
-    *first = (int)(instance * tiles / plan->block_tiles) + instance;
-    *last = (int)(((instance + 1) * tiles - 1) / plan->block_tiles) + instance + 1;
+    *first = winograd_block_of(plan, instance * tiles) + instance;
+    *last = winograd_block_of(plan, (instance + 1) * tiles - 1) + instance + 1;
   }
 }
 

@@ -449,6 +449,10 @@ static void set_winograd_sizes(ck_convolution_plan *plan) {
   }
 }
 
+static ptrdiff_t winograd_all_tiles(const ck_convolution_plan *plan) {
+  return (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+}
+
 static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass pass, int tile, ck_convolution_plan *plan) {
   set_sides(shape, pass, plan);
   if (!set_winograd_tiles(shape, tile, plan)) return 0;
@@ -456,7 +460,7 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   set_winograd_sizes(plan);
   const ptrdiff_t flat = plan->points[1] * plan->points[2];
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
-  const ptrdiff_t all_tiles = (ptrdiff_t)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   const ptrdiff_t flat_sums = (ptrdiff_t)winograd_sums(winograd_kind(plan, 1)) * winograd_sums(winograd_kind(plan, 2));
   const ptrdiff_t tile_floats = flat * plan->points[0] * sources + flat_sums * plan->tile[0] * destinations;
   plan->packed_floats = flat * plan->points[0] * plan->source_channels * destinations;
@@ -465,10 +469,12 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   int tiles = 12 * ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12))));
   if (plan->packed_floats > 2 * 1024 * 1024) tiles = 48;
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
-  // Blocks of one size, and an even number of them, so that threads finish together.
+  // Blocks of nearly one size, and an even number of them, so that threads finish together.
   if (all_tiles >= 24) blocks = ck_round_up(blocks, 2);
-  tiles = ck_round_up((int)((all_tiles + blocks - 1) / blocks), TILE_GROUP);
-  blocks = (int)((all_tiles + tiles - 1) / tiles);
+  const int groups = (int)((all_tiles + TILE_GROUP - 1) / TILE_GROUP);
+  blocks = ck_minimum(blocks, groups);
+  tiles = TILE_GROUP * ck_divide_up(groups, blocks);
+  plan->blocks = blocks;
   plan->block_tiles = tiles;
   // Blocks in a row fetch each other's input ahead.
   plan->task_blocks = ck_maximum(1, ck_minimum(16, blocks / 64));
@@ -482,6 +488,19 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   // A block and an instance that overlap share a record: number them along the way, one of both steps on each time.
   plan->statistics_records = blocks + shape->batch;
   return 1;
+}
+
+/// The first tile of a block: blocks share whole groups of tiles.
+static ptrdiff_t winograd_block_start(const ck_convolution_plan *plan, int block) {
+  const ptrdiff_t all_tiles = winograd_all_tiles(plan), groups = (all_tiles + TILE_GROUP - 1) / TILE_GROUP;
+  const ptrdiff_t first = TILE_GROUP * (groups * block / plan->blocks);
+  return first < all_tiles ? first : all_tiles;
+}
+
+/// The block that a tile is in.
+static int winograd_block_of(const ck_convolution_plan *plan, ptrdiff_t tile) {
+  const ptrdiff_t groups = (winograd_all_tiles(plan) + TILE_GROUP - 1) / TILE_GROUP;
+  return (int)(((tile / TILE_GROUP + 1) * plan->blocks - 1) / groups);
 }
 
 ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float *u) {
@@ -635,14 +654,15 @@ static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution
   }
 }
 
-/// One block of tiles; `next_count` tiles of the next one are fetched ahead.
+/// One block of tiles; what the next one reads is fetched ahead where the task goes on with it.
 static void run_winograd_block(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
-    const ck_convolution_output *output, float *scratch, int split, ptrdiff_t first, int next_count) {
+    const ck_convolution_output *output, float *scratch, int split, int block_index, int goes_on) {
   const int *points = plan->points, *tile = plan->tile, *size = plan->destination_size;
   const int tiles = plan->block_tiles;
-  const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
-  const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
+  const ptrdiff_t first = winograd_block_start(plan, block_index), next = winograd_block_start(plan, block_index + 1);
+  const int count = (int)(next - first);
+  const int next_count = goes_on ? (int)(winograd_block_start(plan, block_index + 2) - next) : 0;
   const int b0 = (int)((long)plan->channel_blocks * split / plan->channel_splits);
   const int b1 = (int)((long)plan->channel_blocks * (split + 1) / plan->channel_splits);
   const int sources = plan->source_channels, destinations = plan->destination_channels;
@@ -664,7 +684,7 @@ static void run_winograd_block(
   for (int p = 0; p < flat; ++p) {
     const float *here = planes + p * chunk;
     for (int s = 0; s < input->count; ++s) {
-      prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
+      prefetch_boxes(plan, &input->sources[s], plan->source_size, next, next_count, origin, 0, p, flat);
     }
     // What results are added to and pass through, in the last third: the earlier, the likelier it would be displaced.
     if (output->gradient && p >= flat - flat / 3) {
@@ -726,7 +746,7 @@ static void run_winograd_block(
     if (output->statistics) {
       if (rest != instance) {
         if (record && split == 0) record[0] = counted;
-        record = output->statistics + (first / tiles + rest) * plan->statistics_floats;
+        record = output->statistics + (block_index + rest) * plan->statistics_floats;
         instance = rest;
         counted = 0;
         result.starts = 1;
@@ -763,13 +783,9 @@ static void run_winograd_block(
 static void run_winograd(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
     const ck_convolution_output *output, float *scratch, int task) {
-  const int split = task % plan->channel_splits;
-  const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
-  ptrdiff_t first = (ptrdiff_t)(task / plan->channel_splits) * plan->task_blocks * plan->block_tiles;
-  for (int block = 0; block < plan->task_blocks && first < all_tiles; ++block, first += plan->block_tiles) {
-    ptrdiff_t next = all_tiles - first - plan->block_tiles;
-    if (next > plan->block_tiles) next = plan->block_tiles;
-    if (next < 0 || block + 1 == plan->task_blocks) next = 0;
-    run_winograd_block(plan, input, packed, bias, output, scratch, split, first, (int)next);
+  const int split = task % plan->channel_splits, first = task / plan->channel_splits * plan->task_blocks;
+  const int last = ck_minimum(first + plan->task_blocks, plan->blocks);
+  for (int block = first; block < last; ++block) {
+    run_winograd_block(plan, input, packed, bias, output, scratch, split, block, block + 1 < last);
   }
 }

@@ -11,7 +11,7 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
   set_winograd_sizes(plan);
   const ptrdiff_t flat = plan->points[1] * plan->points[2];
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
-  const ptrdiff_t all_tiles = (ptrdiff_t)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   plan->split_floats = flat * plan->points[0] * plan->source_channels * destinations;
   // As many tiles as keep the points in a level-2 cache; but sums that it can't hold are read and written once for each
   // block, so then blocks are large.
@@ -45,7 +45,7 @@ static void accumulate_winograd(
   const int *points = plan->points, *tile = plan->tile;
   const int part = task % plan->channel_splits, split = task / plan->channel_splits;
   const int tiles = plan->block_tiles;
-  const ptrdiff_t all_tiles = (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
+  const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   const int blocks = (int)((all_tiles + tiles - 1) / tiles);
   const int first_block = (int)((long)blocks * split / plan->splits);
   const int last_block = (int)((long)blocks * (split + 1) / plan->splits);
