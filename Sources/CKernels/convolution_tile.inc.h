@@ -68,6 +68,12 @@ typedef struct tile_arguments {
   int instance, channel, channels;
 } tile_arguments;
 
+/// Adds two sums to those of a record, `stride` apart, or begins with them.
+ALWAYS_INLINE void join_sums(float *record, ptrdiff_t stride, int starts, simd_float first, simd_float second) {
+  simd_store(record, starts ? first : first + simd_load(record));
+  simd_store(record + stride, starts ? second : second + simd_load(record + stride));
+}
+
 /// A normalisation's terms for a vector of channels.
 typedef struct gradient_terms {
   simd_float mean, scale, offset, inverse, normalized_offset, slope;
@@ -110,14 +116,9 @@ ALWAYS_INLINE void tile_prefetch_gradient(const tile_arguments *t, const float *
 /// One vector of one slot.
 ALWAYS_INLINE simd_float slot_pass_back(const ck_convolution_gradient *gradient, ptrdiff_t offset, int lanes,
     simd_float value, const gradient_terms *terms, simd_float *sum, simd_float *product) {
-  if (gradient->addend) {
-    value += lanes == SIMD_WIDTH ? simd_load(gradient->addend + offset)
-                                 : simd_load_partial(gradient->addend + offset, lanes);
-  }
+  if (gradient->addend) value += simd_load_lanes(gradient->addend + offset, lanes);
   if (!gradient->x) return value;
-  const simd_float x =
-      lanes == SIMD_WIDTH ? simd_load(gradient->x + offset) : simd_load_partial(gradient->x + offset, lanes);
-  return pass_back(value, x, terms, sum, product);
+  return pass_back(value, simd_load_lanes(gradient->x + offset, lanes), terms, sum, product);
 }
 
 /// Makes of the slots what their gradient says.
@@ -151,21 +152,12 @@ ALWAYS_INLINE void tile_pass_back(const tile_arguments *t, const int groups, con
         }
       }
       // The next group, where it steps back, looks for these.
-      for (int p = g + 1 < groups ? TILE_GROUP - t->counted[g + 1] : TILE_GROUP; p < TILE_GROUP; ++p) {
-        UNROLL for (int q = 0; q < TILE_GROUP; ++q) {
-          if (q == p) simd_store_partial(first + q * step, sums[g][q][v], lanes);
-        }
+      const int kept = g + 1 < groups ? t->counted[g + 1] : 0;
+      UNROLL for (int p = 0; p < TILE_GROUP; ++p) {
+        if (p >= TILE_GROUP - kept) simd_store_lanes(first + p * step, sums[g][p][v], lanes);
       }
     }
-    if (gradient->x) {
-      float *const moments = t->moments + v * SIMD_WIDTH;
-      if (!t->starts) {
-        sum += simd_load(moments);
-        product += simd_load(moments + t->moment_stride);
-      }
-      simd_store(moments, sum);
-      simd_store(moments + t->moment_stride, product);
-    }
+    if (gradient->x) join_sums(t->moments + v * SIMD_WIDTH, t->moment_stride, t->starts, sum, product);
   }
 }
 
@@ -195,12 +187,7 @@ ALWAYS_INLINE void tile_count(const tile_arguments *t, const int groups, const i
         }
       }
     }
-    if (!t->starts) {
-      sum += simd_load(at + t->moment_stride);
-      square += simd_load(at + 2 * t->moment_stride);
-    }
-    simd_store(at + t->moment_stride, sum);
-    simd_store(at + 2 * t->moment_stride, square);
+    join_sums(at + t->moment_stride, t->moment_stride, t->starts, sum, square);
   }
 }
 

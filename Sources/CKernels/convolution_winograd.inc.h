@@ -182,24 +182,10 @@ ALWAYS_INLINE void transform_back(
   }
   if (counts) {
     float *const at = result->moments;
-    if (result->starts) {
-      simd_store(at, shift);
-    } else {
-      sum += simd_load(at + result->moment_stride);
-      square += simd_load(at + 2 * result->moment_stride);
-    }
-    simd_store(at + result->moment_stride, sum);
-    simd_store(at + 2 * result->moment_stride, square);
+    if (result->starts) simd_store(at, shift);
+    join_sums(at + result->moment_stride, result->moment_stride, result->starts, sum, square);
   }
-  if (sums) {
-    float *const at = result->moments;
-    if (!result->starts) {
-      sum += simd_load(at);
-      square += simd_load(at + result->moment_stride);
-    }
-    simd_store(at, sum);
-    simd_store(at + result->moment_stride, square);
-  }
+  if (sums) join_sums(result->moments, result->moment_stride, result->starts, sum, square);
 }
 
 #define WINOGRAD_BOX(kind, ty, tx, gradient, reads_through)                                                            \
@@ -453,6 +439,11 @@ static ptrdiff_t winograd_all_tiles(const ck_convolution_plan *plan) {
   return (ptrdiff_t)plan->shape.batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
 }
 
+/// Groups of tiles that are multiplied together; blocks share whole groups.
+static ptrdiff_t winograd_groups(const ck_convolution_plan *plan) {
+  return (winograd_all_tiles(plan) + TILE_GROUP - 1) / TILE_GROUP;
+}
+
 static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass pass, int tile, ck_convolution_plan *plan) {
   set_sides(shape, pass, plan);
   if (!set_winograd_tiles(shape, tile, plan)) return 0;
@@ -471,7 +462,7 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Blocks of nearly one size, and an even number of them, so that threads finish together.
   if (all_tiles >= 24) blocks = ck_round_up(blocks, 2);
-  const int groups = (int)((all_tiles + TILE_GROUP - 1) / TILE_GROUP);
+  const int groups = (int)winograd_groups(plan);
   blocks = ck_minimum(blocks, groups);
   tiles = TILE_GROUP * ck_divide_up(groups, blocks);
   plan->blocks = blocks;
@@ -490,17 +481,16 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   return 1;
 }
 
-/// The first tile of a block: blocks share whole groups of tiles.
+/// The first tile of a block.
 static ptrdiff_t winograd_block_start(const ck_convolution_plan *plan, int block) {
-  const ptrdiff_t all_tiles = winograd_all_tiles(plan), groups = (all_tiles + TILE_GROUP - 1) / TILE_GROUP;
-  const ptrdiff_t first = TILE_GROUP * (groups * block / plan->blocks);
+  const ptrdiff_t all_tiles = winograd_all_tiles(plan);
+  const ptrdiff_t first = TILE_GROUP * (winograd_groups(plan) * block / plan->blocks);
   return first < all_tiles ? first : all_tiles;
 }
 
 /// The block that a tile is in.
 static int winograd_block_of(const ck_convolution_plan *plan, ptrdiff_t tile) {
-  const ptrdiff_t groups = (winograd_all_tiles(plan) + TILE_GROUP - 1) / TILE_GROUP;
-  return (int)(((tile / TILE_GROUP + 1) * plan->blocks - 1) / groups);
+  return (int)(((tile / TILE_GROUP + 1) * plan->blocks - 1) / winograd_groups(plan));
 }
 
 ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float *u) {
@@ -687,14 +677,12 @@ static void run_winograd_block(
       prefetch_boxes(plan, &input->sources[s], plan->source_size, next, next_count, origin, 0, p, flat);
     }
     // What results are added to and pass through, in the last third: the earlier, the likelier it would be displaced.
-    if (output->gradient && p >= flat - flat / 3) {
+    const int parts = flat / 3, part = p - (flat - parts);
+    if (output->gradient && part >= 0) {
       const float *const tensors[2] = {output->gradient->addend, output->gradient->x};
       for (int i = 0; i < 2; ++i) {
         const ck_convolution_source like_output = {.values = tensors[i], .channels = destinations};
-        if (tensors[i]) {
-          prefetch_boxes(
-              plan, &like_output, size, first, count, no_origin, 1, p - (flat - flat / 3), flat / 3);
-        }
+        if (tensors[i]) prefetch_boxes(plan, &like_output, size, first, count, no_origin, 1, part, parts);
       }
     }
     const float *factor = here;

@@ -162,21 +162,3 @@ ALWAYS_INLINE void transform_weight_gradient(const int tile, const simd_float *u
     g[2] = simd_scale_add(WINOGRAD_A2, sum_a, simd_scale_add(WINOGRAD_B2, sum_b, u[5]));
   }
 }
-
-/// The first `lanes` floats at `source`, zeros above.
-ALWAYS_INLINE simd_float simd_load_lanes(const float *source, int lanes) {
-  if (lanes >= SIMD_WIDTH) return simd_load(source);
-  float copy[SIMD_WIDTH] = {0};
-  for (int i = 0; i < lanes; ++i) copy[i] = source[i];
-  return simd_load(copy);
-}
-
-ALWAYS_INLINE void simd_store_lanes(float *destination, simd_float value, int lanes) {
-  if (lanes >= SIMD_WIDTH) {
-    simd_store(destination, value);
-    return;
-  }
-  float copy[SIMD_WIDTH];
-  simd_store(copy, value);
-  for (int i = 0; i < lanes; ++i) destination[i] = copy[i];
-}

@@ -67,10 +67,6 @@ static void SIMD_NAME(transpose)(
       destination[column * destination_stride + row] = source[row * source_stride + column];
 }
 
-SIMD_INLINE simd_float SIMD_NAME(load_channels)(const float *source, size_t lanes) {
-  return lanes == SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
-}
-
 /// Floats ahead of the one read: rows come from as many places as there are row taps, more than a processor foresees.
 enum { SIMD_NAME(prefetch_distance) = 256 };
 
@@ -87,15 +83,11 @@ SIMD_INLINE void SIMD_NAME(weighted_column)(
       for (size_t v = 0; v < vectors; v++) {
         const float *place = from + columns[column].offset + v * SIMD_WIDTH;
         __builtin_prefetch(place + SIMD_NAME(prefetch_distance));
-        sum[v] = simd_multiply_add(SIMD_NAME(load_channels)(place, lanes), weight, sum[v]);
+        sum[v] = simd_multiply_add(simd_load_lanes(place, lanes), weight, sum[v]);
       }
     }
   }
-  for (size_t v = 0; v < vectors; v++)
-    if (lanes == SIMD_WIDTH)
-      simd_store(result + v * SIMD_WIDTH, sum[v]);
-    else
-      simd_store_partial(result + v * SIMD_WIDTH, sum[v], lanes);
+  for (size_t v = 0; v < vectors; v++) simd_store_lanes(result + v * SIMD_WIDTH, sum[v], lanes);
 }
 
 static void SIMD_NAME(weighted_columns)(

@@ -16,22 +16,11 @@
 // Rows whose float32 sums are added up before they join the others: rounding stays that of short sums.
 enum { SIMD_NAME(sum_rows) = 32 };
 
-SIMD_INLINE simd_float SIMD_NAME(load_lanes)(const float *source, size_t lanes) {
-  return lanes == SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
-}
-
-SIMD_INLINE void SIMD_NAME(store_lanes)(float *destination, simd_float value, size_t lanes) {
-  if (lanes == SIMD_WIDTH)
-    simd_store(destination, value);
-  else
-    simd_store_partial(destination, value, lanes);
-}
-
 SIMD_INLINE void SIMD_NAME(moments_block)(
     float *sums, float *squares, const float *x, size_t rows, size_t channels, size_t vectors, size_t lanes) {
   simd_float shift[2], sum[2], square[2];
   for (size_t v = 0; v < vectors; v++) {
-    shift[v] = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes);
+    shift[v] = simd_load_lanes(x + v * SIMD_WIDTH, lanes);
     sum[v] = square[v] = simd_broadcast(0);
   }
   for (size_t row = 0; row < rows;) {
@@ -39,7 +28,7 @@ SIMD_INLINE void SIMD_NAME(moments_block)(
     simd_float part_sum[2] = {{0}}, part_square[2] = {{0}};
     for (; row < end; row++, x += channels)
       for (size_t v = 0; v < vectors; v++) {
-        const simd_float d = SIMD_NAME(load_lanes)(x + v * SIMD_WIDTH, lanes) - shift[v];
+        const simd_float d = simd_load_lanes(x + v * SIMD_WIDTH, lanes) - shift[v];
         part_sum[v] += d;
         part_square[v] = simd_multiply_add(d, d, part_square[v]);
       }
@@ -49,8 +38,8 @@ SIMD_INLINE void SIMD_NAME(moments_block)(
     }
   }
   for (size_t v = 0; v < vectors; v++) {
-    SIMD_NAME(store_lanes)(sums + v * SIMD_WIDTH, sum[v], lanes);
-    SIMD_NAME(store_lanes)(squares + v * SIMD_WIDTH, square[v], lanes);
+    simd_store_lanes(sums + v * SIMD_WIDTH, sum[v], lanes);
+    simd_store_lanes(squares + v * SIMD_WIDTH, square[v], lanes);
   }
 }
 
@@ -65,16 +54,16 @@ SIMD_INLINE void SIMD_NAME(apply_block)(
     float slope, size_t vectors, size_t lanes) {
   simd_float mean[2], scale[2], offset[2];
   for (size_t v = 0; v < vectors; v++) {
-    mean[v] = SIMD_NAME(load_lanes)(terms.mean + c + v * SIMD_WIDTH, lanes);
-    scale[v] = SIMD_NAME(load_lanes)(terms.scale + c + v * SIMD_WIDTH, lanes);
-    offset[v] = SIMD_NAME(load_lanes)(terms.offset + c + v * SIMD_WIDTH, lanes);
+    mean[v] = simd_load_lanes(terms.mean + c + v * SIMD_WIDTH, lanes);
+    scale[v] = simd_load_lanes(terms.scale + c + v * SIMD_WIDTH, lanes);
+    offset[v] = simd_load_lanes(terms.offset + c + v * SIMD_WIDTH, lanes);
   }
   for (size_t row = 0; row < rows; row++)
     for (size_t v = 0; v < vectors; v++) {
       const size_t at = row * channels + c + v * SIMD_WIDTH;
-      simd_float z = simd_multiply_add(SIMD_NAME(load_lanes)(x + at, lanes) - mean[v], scale[v], offset[v]);
+      simd_float z = simd_multiply_add(simd_load_lanes(x + at, lanes) - mean[v], scale[v], offset[v]);
       if (activates) z = simd_select(z > simd_broadcast(0), z, z * slope);
-      SIMD_NAME(store_lanes)(y + at, z, lanes);
+      simd_store_lanes(y + at, z, lanes);
     }
 }
 
@@ -93,11 +82,11 @@ static void SIMD_NAME(apply)(
 
 /// What a summand's values at `at`, of channels from `c` on, are read as.
 SIMD_INLINE simd_float SIMD_NAME(summand_at)(ck_summand summand, int is_normalized, size_t at, size_t c, size_t lanes) {
-  const simd_float x = SIMD_NAME(load_lanes)(summand.values + at, lanes);
+  const simd_float x = simd_load_lanes(summand.values + at, lanes);
   if (!is_normalized) return x;
-  const simd_float mean = SIMD_NAME(load_lanes)(summand.mean + c, lanes);
-  const simd_float scale = SIMD_NAME(load_lanes)(summand.scale + c, lanes);
-  const simd_float offset = SIMD_NAME(load_lanes)(summand.offset + c, lanes);
+  const simd_float mean = simd_load_lanes(summand.mean + c, lanes);
+  const simd_float scale = simd_load_lanes(summand.scale + c, lanes);
+  const simd_float offset = simd_load_lanes(summand.offset + c, lanes);
   const simd_float z = simd_multiply_add(x - mean, scale, offset);
   return simd_select(z > simd_broadcast(0), z, z * summand.slope);
 }
@@ -112,7 +101,7 @@ SIMD_INLINE void SIMD_NAME(residual_sum_rows)(
       const simd_float first = SIMD_NAME(summand_at)(a, a_is_normalized, at, c, lanes);
       const simd_float second = SIMD_NAME(summand_at)(b, b_is_normalized, at, c, lanes);
       const simd_float sum = first + second;
-      SIMD_NAME(store_lanes)(y + at, simd_select(sum > simd_broadcast(0), sum, sum * slope), lanes);
+      simd_store_lanes(y + at, simd_select(sum > simd_broadcast(0), sum, sum * slope), lanes);
     }
 }
 
@@ -132,8 +121,8 @@ static void SIMD_NAME(residual_sum)(
 SIMD_INLINE simd_float SIMD_NAME(gradient_at)(
     const float *gradient, const float *x, size_t lanes, simd_float mean, simd_float scale, simd_float offset,
     simd_float inverse, simd_float normalized_offset, int activates, float slope, simd_float *normalized) {
-  const simd_float centred = SIMD_NAME(load_lanes)(x, lanes) - mean;
-  simd_float g = SIMD_NAME(load_lanes)(gradient, lanes);
+  const simd_float centred = simd_load_lanes(x, lanes) - mean;
+  simd_float g = simd_load_lanes(gradient, lanes);
   if (activates) {
     const simd_float z = simd_multiply_add(centred, scale, offset);
     g = simd_select(z > simd_broadcast(0), g, g * slope);
@@ -150,13 +139,13 @@ SIMD_INLINE void SIMD_NAME(gradient_block)(
   simd_float mean[2], scale[2], offset[2], inverse[2], normalized_offset[2], first[2], second[2], sum[2], product[2];
   for (size_t v = 0; v < vectors; v++) {
     const size_t at = c + v * SIMD_WIDTH;
-    mean[v] = SIMD_NAME(load_lanes)(terms.mean + at, lanes);
-    scale[v] = SIMD_NAME(load_lanes)(terms.scale + at, lanes);
-    offset[v] = SIMD_NAME(load_lanes)(terms.offset + at, lanes);
-    inverse[v] = SIMD_NAME(load_lanes)(terms.inverse + at, lanes);
-    normalized_offset[v] = SIMD_NAME(load_lanes)(terms.normalized_offset + at, lanes);
-    first[v] = result ? SIMD_NAME(load_lanes)(constant + at, lanes) : simd_broadcast(0);
-    second[v] = result ? SIMD_NAME(load_lanes)(linear + at, lanes) : simd_broadcast(0);
+    mean[v] = simd_load_lanes(terms.mean + at, lanes);
+    scale[v] = simd_load_lanes(terms.scale + at, lanes);
+    offset[v] = simd_load_lanes(terms.offset + at, lanes);
+    inverse[v] = simd_load_lanes(terms.inverse + at, lanes);
+    normalized_offset[v] = simd_load_lanes(terms.normalized_offset + at, lanes);
+    first[v] = result ? simd_load_lanes(constant + at, lanes) : simd_broadcast(0);
+    second[v] = result ? simd_load_lanes(linear + at, lanes) : simd_broadcast(0);
     sum[v] = product[v] = simd_broadcast(0);
   }
   for (size_t row = 0; row < rows;) {
@@ -172,7 +161,7 @@ SIMD_INLINE void SIMD_NAME(gradient_block)(
         if (result) {
           const simd_float rest = simd_multiply_add(normalized, second[v], first[v]);
           const simd_float value = simd_multiply_add(g, scale[v], -rest);
-          SIMD_NAME(store_lanes)(result + at, value, lanes);
+          simd_store_lanes(result + at, value, lanes);
           part_sum[v] += value;
         } else {
           part_sum[v] += g;
@@ -185,8 +174,8 @@ SIMD_INLINE void SIMD_NAME(gradient_block)(
     }
   }
   for (size_t v = 0; v < vectors; v++) {
-    if (sums) SIMD_NAME(store_lanes)(sums + c + v * SIMD_WIDTH, sum[v], lanes);
-    if (products) SIMD_NAME(store_lanes)(products + c + v * SIMD_WIDTH, product[v], lanes);
+    if (sums) simd_store_lanes(sums + c + v * SIMD_WIDTH, sum[v], lanes);
+    if (products) simd_store_lanes(products + c + v * SIMD_WIDTH, product[v], lanes);
   }
 }
 

@@ -106,6 +106,19 @@ SIMD_INLINE void simd_store_partial(float *destination, simd_float value, size_t
 #endif
 }
 
+/// The first `lanes` floats, zeros behind them; at least SIMD_WIDTH are a whole vector.
+SIMD_INLINE simd_float simd_load_lanes(const float *source, size_t lanes) {
+  return lanes >= SIMD_WIDTH ? simd_load(source) : simd_load_partial(source, lanes);
+}
+
+/// Stores the first `lanes` lanes, of which there may be more than there are.
+SIMD_INLINE void simd_store_lanes(float *destination, simd_float value, size_t lanes) {
+  if (lanes >= SIMD_WIDTH)
+    simd_store(destination, value);
+  else
+    simd_store_partial(destination, value, lanes);
+}
+
 /// `a` where the mask's lanes are all ones, `b` where they are zero.
 SIMD_INLINE simd_float simd_select(simd_int mask, simd_float a, simd_float b) {
   return (simd_float)((mask & (simd_int)a) | (~mask & (simd_int)b));

@@ -8,7 +8,7 @@ package struct ActivationGradients: GraphPass {
   package init() {}
 
   package func run(_ graph: Graph, _ context: inout PassContext) -> Graph {
-    summingBiasGradients(passingOn(addingUp(graph)).withoutDeadNodes()).withoutDeadNodes()
+    summingBiasGradients(passingOn(addingUp(graph)).withoutDeadNodes())
   }
 
   /// A sum of which one side is an input gradient that nobody else reads is written by that convolution.
@@ -52,8 +52,8 @@ package struct ActivationGradients: GraphPass {
   private func summingBiasGradients(_ graph: Graph) -> Graph {
     let producers = graph.producers
     var result = graph
-    var replacements: [Int: Int] = [:]
-    for node in graph.nodes where node.operation is ConvolutionBiasGradient {
+    var dropped: Set<Int> = []
+    for (index, node) in graph.nodes.enumerated() where node.operation is ConvolutionBiasGradient {
       guard let producer = producers[node.inputs[0]], graph.nodes[producer].outputs[0] == node.inputs[0]
       else { continue }
       switch result.nodes[producer].operation {
@@ -65,12 +65,10 @@ package struct ActivationGradients: GraphPass {
         result.nodes[producer].operation = operation
       default: continue
       }
-      let (type, shape) = (graph.values[node.outputs[0]].elementType, graph.values[node.outputs[0]].shape)
-      let sum = result.addValue(type, shape)
-      result.nodes[producer].outputs.append(sum)
-      replacements[node.outputs[0]] = sum
+      result.nodes[producer].outputs += node.outputs
+      dropped.insert(index)
     }
-    result.replaceUses(replacements)
+    result.nodes = result.nodes.enumerated().filter { !dropped.contains($0.offset) }.map(\.element)
     return result
   }
 

@@ -4,7 +4,8 @@ import TensorCore
 /// For a map `p` `[N, spatial, K]` and a target `y`, over the voxels that count, three sums `[N, K]`:
 /// `sum(p * y)`, `sum(p)` and `sum(y)`.
 ///
-/// Everything soft Dice and cross-entropy need, in one pass and without a one-hot tensor. Sums of a few values are in float32, and added in Double.
+/// Everything soft Dice and cross-entropy need, in one pass and without a one-hot tensor. Sums of a few values are in
+/// float32, and added in Double.
 public struct ClassSums: Operation {
   public var target: TargetKind
 
