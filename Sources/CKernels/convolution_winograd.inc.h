@@ -1,18 +1,23 @@
 // N-dimensional Winograd convolution: kernels of 3 (or 1) along each axis; forward (and weight gradient) with strides of
 // 1 and 2, input gradient with strides of 1.
 //
-// A task takes a block of output tiles through the cache: each tile's input box is transformed along x and y; then
-// for each (y, x) point the planes are transformed along z, multiplied with the transformed weights and transformed
-// back along z; last, back along y and x. N-dimensional Winograd on CPUs: Jia, Zlateski, Durand and Li, PPoPP 2018.
+// A task takes a block of output tiles through the cache: the boxes of samples that they read are transformed along x
+// and y, what tiles of a stack share only once; then for each (y, x) point the planes are transformed along z,
+// multiplied with the transformed weights and transformed back along z, while what comes next is fetched; last, back
+// along y and x. N-dimensional Winograd on CPUs: Jia, Zlateski, Durand and Li, PPoPP 2018.
 //
 // Packed weights: [y point][x point][block][z point][source channel][lane].
 
 #define LOOP _Pragma("clang loop unroll(disable)")
 
+/// Tiles whose boxes overlap are transformed together, at most as many as this along z and along y.
+#define WINOGRAD_STACK 4
+
 /// A tile block's buffers hold one chunk of `tiles x channels` for each point; chunks are a cache line further apart
 /// than they are long, so that the same place of all points does not fall into one cache set.
 static ptrdiff_t winograd_chunk(int tiles, int channels) { return (ptrdiff_t)tiles * channels + 16; }
 
+/// The samples that one tile reads, or several of which each shares samples with the next.
 typedef struct winograd_box {
   /// The lower corner's pixel, which may lie outside the tensor.
   const float *pixels;
@@ -20,8 +25,11 @@ typedef struct winograd_box {
   /// Which samples of each axis lie inside.
   int low[3], high[3];
   int channels;
+  /// Samples along z, and tiles along y.
+  int planes, tiles;
+  /// Where the first plane's first point goes; points are a `chunk` apart, planes a `slot`.
   float *target;
-  ptrdiff_t chunk;
+  ptrdiff_t chunk, slot;
   /// Mean, scale and offset of this instance's channels, `term` apart, where the source is read through them.
   const float *terms;
   ptrdiff_t term;
@@ -29,22 +37,29 @@ typedef struct winograd_box {
 } winograd_box;
 
 /// x and y transform of every plane of one input box.
-ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, const int tile_y, const int tile_x,
-    const int gradient, const int reads_through, const int careful) {
+ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, const int tile_x, const int gradient,
+    const int reads_through, const int careful) {
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
   const int samples_y = gradient ? winograd_outputs(tile_y) : points_y;
   const int samples_x = gradient ? winograd_outputs(tile_x) : points_x;
+  const int advance_y = gradient ? samples_y : tile_y == WINOGRAD_STRIDED ? 4 : tile_y;
   // What is written could be the box itself, for all the compiler knows: without copies it would read it again and again.
   const ptrdiff_t chunk = box->chunk, plane = box->plane, row = box->row, pixel = box->pixel, term = box->term;
-  const int channels = box->channels;
+  const ptrdiff_t slot = box->slot;
+  const int channels = box->channels, planes = box->planes, tiles = box->tiles;
+  const int all_rows = (tiles - 1) * advance_y + samples_y;
   const float *const terms = box->terms;
   const simd_float slope = simd_broadcast(reads_through ? box->slope : 1);
   LOOP for (int z = 0; z < planes; ++z) {
     LOOP for (int c = 0; c < channels; c += SIMD_WIDTH) {
-      simd_float rows[WINOGRAD_POINTS][WINOGRAD_POINTS];
-      float *target = box->target + (ptrdiff_t)z * points_y * points_x * chunk + c;
+      simd_float rows[WINOGRAD_STACK * 4 + 2][WINOGRAD_POINTS];
+      float *target = box->target + z * slot + c;
       if (careful && (z < box->low[0] || z >= box->high[0])) {
-        LOOP for (int p = 0; p < points_y * points_x; ++p) simd_store(target + p * chunk, simd_broadcast(0));
+        LOOP for (int t = 0; t < tiles; ++t, target += planes * slot) {
+          LOOP for (int p = 0; p < points_y * points_x; ++p) {
+            simd_store_lanes(target + p * chunk, simd_broadcast(0), channels - c);
+          }
+        }
         continue;
       }
       const float *pixels = box->pixels + z * plane + c;
@@ -55,7 +70,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
         scale = simd_load_lanes(terms + term + c, lanes);
         offset = simd_load_lanes(terms + 2 * term + c, lanes);
       }
-      LOOP for (int y = 0; y < samples_y; ++y) {
+      LOOP for (int y = 0; y < all_rows; ++y) {
         simd_float x[WINOGRAD_POINTS];
         if (careful) {
           const int inside = y >= box->low[1] && y < box->high[1];
@@ -79,15 +94,25 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int planes, cons
           transform_input(tile_x, x, rows[y]);
         }
       }
-      LOOP for (int k = 0; k < points_x; ++k) {
-        simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
-        UNROLL for (int y = 0; y < samples_y; ++y) x[y] = rows[y][k];
-        if (gradient) {
-          transform_gradient(tile_y, x, v);
-        } else {
-          transform_input(tile_y, x, v);
+      LOOP for (int t = 0; t < tiles; ++t, target += planes * slot) {
+        LOOP for (int k = 0; k < points_x; ++k) {
+          simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
+          UNROLL for (int y = 0; y < samples_y; ++y) x[y] = rows[t * advance_y + y][k];
+          if (gradient) {
+            transform_gradient(tile_y, x, v);
+          } else {
+            transform_input(tile_y, x, v);
+          }
+          UNROLL for (int y = 0; y < points_y; ++y) {
+            float *at = target + (y * points_x + k) * chunk;
+            // What lies past the channels may be another source's.
+            if (careful) {
+              simd_store_lanes(at, v[y], channels - c);
+            } else {
+              simd_store(at, v[y]);
+            }
+          }
         }
-        UNROLL for (int y = 0; y < points_y; ++y) simd_store(target + (y * points_x + k) * chunk, v[y]);
       }
     }
   }
@@ -189,11 +214,11 @@ ALWAYS_INLINE void transform_back(
 }
 
 #define WINOGRAD_BOX(kind, ty, tx, gradient, reads_through)                                                            \
-  static __attribute__((noinline)) void kind##_##ty##_##tx(const winograd_box *box, int planes, int careful) {          \
+  static __attribute__((noinline)) void kind##_##ty##_##tx(const winograd_box *box, int careful) {                      \
     if (careful) {                                                                                                     \
-      transform_box(box, planes, ty, tx, gradient, reads_through, 1);                                                  \
+      transform_box(box, ty, tx, gradient, reads_through, 1);                                                  \
     } else {                                                                                                           \
-      transform_box(box, planes, ty, tx, gradient, reads_through, 0);                                                  \
+      transform_box(box, ty, tx, gradient, reads_through, 0);                                                  \
     }                                                                                                                  \
   }
 #define WINOGRAD_BACK(kind, ty, tx, back)                                                                              \
@@ -234,7 +259,7 @@ WINOGRAD_INSTANCE(3, 3)
     {kind##_4_1, kind##_4_2, 0, kind##_4_4},             \
   }
 
-typedef void (*winograd_box_function)(const winograd_box *, int, int);
+typedef void (*winograd_box_function)(const winograd_box *, int);
 typedef void (*winograd_result_function)(const winograd_result *, int, int);
 static const winograd_box_function transform_box_table[4][4] = WINOGRAD_TABLE(transform_box);
 static const winograd_box_function read_box_table[4][4] = WINOGRAD_TABLE(read_box);
@@ -255,42 +280,87 @@ ALWAYS_INLINE int winograd_advance(const ck_convolution_plan *plan, int axis, in
   return gradient ? plan->tile[axis] : plan->tile[axis] * plan->shape.stride[axis];
 }
 
-/// The first sample of a tile of the input, from `origin` on, or of the output (and its gradient); returns the image.
-ALWAYS_INLINE ptrdiff_t winograd_corner(
-    const ck_convolution_plan *plan, ptrdiff_t tile, const int origin[3], int of_output, int corner[3]) {
-  for (int a = 2; a >= 0; --a) {
-    corner[a] = origin[a] + (int)(tile % plan->tiles[a]) * winograd_advance(plan, a, of_output);
-    tile /= plan->tiles[a];
+/// Where a tile is. Tiles are numbered so that those whose boxes overlap most follow each other, as far as a stack
+/// goes: along z, then along y, then along x, then from stack to stack along y and z, then from image to image.
+typedef struct winograd_place {
+  ptrdiff_t index, image;
+  int tile[3];
+  /// How large its stack is along z and y, and which of its tiles this is.
+  int stack[2], at[2];
+} winograd_place;
+
+ALWAYS_INLINE winograd_place winograd_place_of(const ck_convolution_plan *plan, ptrdiff_t index) {
+  const int *tiles = plan->tiles, *stacks = plan->stacks;
+  const int of_image = tiles[0] * tiles[1] * tiles[2];
+  winograd_place place = {.index = index, .image = index / of_image};
+  int rest = (int)(index % of_image), floor = tiles[1] * tiles[2];
+  for (int a = 0; a < 2; ++a) {
+    // Stacks share the tiles of their axis; the first one that begins after `rest` is past this one.
+    const int stack = ((rest / floor + 1) * stacks[a] - 1) / tiles[a];
+    const int begin = stack * tiles[a] / stacks[a];
+    place.tile[a] = begin;
+    place.stack[a] = (stack + 1) * tiles[a] / stacks[a] - begin;
+    rest -= begin * floor;
+    floor = place.stack[0] * tiles[2];
   }
-  return tile;
+  const int of_stack = place.stack[0] * place.stack[1];
+  place.tile[2] = rest / of_stack;
+  place.at[1] = rest % of_stack / place.stack[0];
+  place.at[0] = rest % place.stack[0];
+  for (int a = 0; a < 2; ++a) place.tile[a] += place.at[a];
+  return place;
 }
 
-/// z transform of `floats` values of every plane: `planes` samples, `plane_stride` apart, to points `point_stride`
-/// apart.
-ALWAYS_INLINE void transform_planes(const float *source, ptrdiff_t plane_stride, float *points, ptrdiff_t point_stride,
-    ptrdiff_t floats, const int tile, const int gradient) {
-  const int count = winograd_points(tile), samples = gradient ? winograd_outputs(tile) : count;
-  LOOP for (ptrdiff_t i = 0; i < floats; i += SIMD_WIDTH) {
-    simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
-    UNROLL for (int p = 0; p < samples; ++p) x[p] = simd_load(source + p * plane_stride + i);
-    if (gradient) {
-      transform_gradient(tile, x, v);
-    } else {
-      transform_input(tile, x, v);
+/// Goes on to the next tile.
+ALWAYS_INLINE void winograd_advance_place(const ck_convolution_plan *plan, winograd_place *place) {
+  for (int a = 0; a < 2; ++a) {
+    if (++place->at[a] < place->stack[a]) {
+      ++place->tile[a];
+      ++place->index;
+      return;
     }
-    UNROLL for (int p = 0; p < count; ++p) simd_store(points + p * point_stride + i, v[p]);
+    place->at[a] = 0;
+    place->tile[a] -= place->stack[a] - 1;
+  }
+  ++place->index;
+  if (++place->tile[2] == plan->tiles[2]) *place = winograd_place_of(plan, place->index);
+}
+
+/// The first sample of a place's tile of the input, from `origin` on, or of the output (and its gradient).
+ALWAYS_INLINE void winograd_corner(
+    const ck_convolution_plan *plan, const winograd_place *place, const int origin[3], int of_output, int corner[3]) {
+  for (int a = 0; a < 3; ++a) corner[a] = origin[a] + place->tile[a] * winograd_advance(plan, a, of_output);
+}
+
+/// z transform of tiles of `channels` values, whose samples begin at slots of the source, to points `point_stride`
+/// apart.
+ALWAYS_INLINE void transform_planes(const float *source, const int *slots, float *points, ptrdiff_t point_stride,
+    int count, int channels, const int tile, const int gradient) {
+  const int all_points = winograd_points(tile), samples = gradient ? winograd_outputs(tile) : all_points;
+  LOOP for (int t = 0; t < count; ++t) {
+    const float *here = source + (ptrdiff_t)slots[t] * channels;
+    LOOP for (int c = 0; c < channels; c += SIMD_WIDTH, here += SIMD_WIDTH, points += SIMD_WIDTH) {
+      simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
+      UNROLL for (int p = 0; p < samples; ++p) x[p] = simd_load(here + p * channels);
+      if (gradient) {
+        transform_gradient(tile, x, v);
+      } else {
+        transform_input(tile, x, v);
+      }
+      UNROLL for (int p = 0; p < all_points; ++p) simd_store(points + p * point_stride, v[p]);
+    }
   }
 }
 
 /// `transform_planes` for the kind of an axis that has a transform.
-ALWAYS_INLINE void transform_planes_of(const int kind, const float *source, ptrdiff_t plane_stride, float *points,
-    ptrdiff_t point_stride, ptrdiff_t floats, const int gradient) {
+ALWAYS_INLINE void transform_planes_of(const int kind, const float *source, const int *slots, float *points,
+    ptrdiff_t point_stride, int count, int channels, const int gradient) {
   if (kind == 4) {
-    transform_planes(source, plane_stride, points, point_stride, floats, 4, gradient);
+    transform_planes(source, slots, points, point_stride, count, channels, 4, gradient);
   } else if (kind == 2) {
-    transform_planes(source, plane_stride, points, point_stride, floats, 2, gradient);
+    transform_planes(source, slots, points, point_stride, count, channels, 2, gradient);
   } else {
-    transform_planes(source, plane_stride, points, point_stride, floats, WINOGRAD_STRIDED, gradient);
+    transform_planes(source, slots, points, point_stride, count, channels, WINOGRAD_STRIDED, gradient);
   }
 }
 
@@ -307,6 +377,106 @@ ALWAYS_INLINE void transform_planes_back(const float *points, ptrdiff_t point_st
       simd_store(at, adds ? simd_load(at) + y[p] : y[p]);
     }
   }
+}
+
+/// The pixels of a tensor that some tiles read, or write where they are of the output.
+typedef struct winograd_region {
+  const float *values;
+  int channels;
+  const int *size, *origin;
+  int of_output;
+  ptrdiff_t first;
+  int count;
+} winograd_region;
+
+/// What is fetched into the level-2 cache while products are computed, a few lines for each register tile.
+typedef struct winograd_fetch {
+  const ck_convolution_plan *plan;
+  winograd_region regions[2 * CK_CONVOLUTION_SOURCES];
+  int count;
+  /// Cache lines for each register tile.
+  int lines;
+  /// The region, the tile and the row of it, and which lines of that are next.
+  int region, tile;
+  winograd_place place;
+  int z, y, low[3], high[3];
+  const float *line, *end;
+} winograd_fetch;
+
+/// Goes on to the next row; whether there is one.
+static int fetch_row(winograd_fetch *fetch) {
+  const ck_convolution_plan *plan = fetch->plan;
+  for (;;) {
+    const winograd_region *region = &fetch->regions[fetch->region];
+    if (++fetch->y >= fetch->high[1]) {
+      fetch->y = fetch->low[1];
+      ++fetch->z;
+    }
+    if (fetch->z < fetch->high[0] && fetch->y < fetch->high[1]) {
+      const ptrdiff_t plane = fetch->place.image * region->size[0] + fetch->z;
+      const float *row =
+          region->values + (plane * region->size[1] + fetch->y) * region->size[2] * region->channels;
+      fetch->line = row + (ptrdiff_t)fetch->low[2] * region->channels;
+      fetch->end = row + (ptrdiff_t)fetch->high[2] * region->channels;
+      return 1;
+    }
+    while (fetch->region < fetch->count && fetch->tile >= fetch->regions[fetch->region].count) {
+      ++fetch->region;
+      fetch->tile = 0;
+    }
+    if (fetch->region >= fetch->count) return 0;
+    region = &fetch->regions[fetch->region];
+    winograd_place *const place = &fetch->place;
+    if (fetch->tile++ == 0) {
+      *place = winograd_place_of(plan, region->first);
+    } else {
+      winograd_advance_place(plan, place);
+    }
+    int corner[3];
+    winograd_corner(plan, place, region->origin, region->of_output, corner);
+    for (int a = 0; a < 3; ++a) {
+      const int samples = region->of_output ? plan->tile[a] : plan->points[a];
+      // The first samples are the last ones of the tile before.
+      const int begun = a == 2 ? place->tile[2] > 0 : place->at[a] > 0;
+      const int shared = begun ? samples - winograd_advance(plan, a, region->of_output) : 0;
+      fetch->low[a] = ck_maximum(0, corner[a] + shared);
+      fetch->high[a] = ck_minimum(region->size[a], corner[a] + samples);
+    }
+    fetch->z = fetch->low[0];
+    fetch->y = fetch->low[1] - 1;
+  }
+}
+
+ALWAYS_INLINE void fetch_lines(winograd_fetch *fetch) {
+  for (int i = 0; i < fetch->lines; ++i, fetch->line += 16) {
+    if (fetch->line >= fetch->end && !fetch_row(fetch)) {
+      fetch->lines = 0;
+      return;
+    }
+    __builtin_prefetch(fetch->line, 0, 2);
+  }
+}
+
+/// Has `calls` calls fetch all regions; returns how many of the last calls that takes. A call fetches whole rows or
+/// equal parts of a row, so that branches are foreseen.
+static int share_fetch(winograd_fetch *fetch, int calls) {
+  const ck_convolution_plan *plan = fetch->plan;
+  ptrdiff_t lines = 0;
+  for (int i = 0; i < fetch->count; ++i) {
+    const winograd_region *region = &fetch->regions[i];
+    // Of a stack of 1, 2, 3, ... tiles, which share samples.
+    ptrdiff_t pixels = region->count;
+    for (int a = 0; a < 2; ++a) {
+      const int stack = plan->tiles[a] / plan->stacks[a], advance = winograd_advance(plan, a, region->of_output);
+      const int samples = region->of_output ? plan->tile[a] : plan->points[a];
+      pixels = pixels * (stack * advance + samples - advance) / stack;
+    }
+    lines += pixels * winograd_advance(plan, 2, region->of_output) * ck_divide_up(region->channels, 16);
+  }
+  const int row = winograd_advance(plan, 2, 0) * ck_divide_up(fetch->regions[0].channels, 16);
+  const int share = ck_maximum(1, (int)ck_divide_up(lines, calls));
+  fetch->lines = share >= row ? row * ck_divide_up(share, row) : ck_divide_up(row, row / share);
+  return (int)((lines + fetch->lines - 1) / fetch->lines);
 }
 
 /// sums[t] = sum over channels of values[t][channel] * weights[channel], for one register tile; `adds` to what is
@@ -348,7 +518,8 @@ ALWAYS_INLINE void product_tile(const float *values, ptrdiff_t stride, const flo
 
 /// The products of one block of destination channels at `points` z points.
 ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff_t value_points, const float *weights,
-    int run, float *sums, ptrdiff_t sum_points, int points, int tiles, int adds, const int vectors) {
+    int run, float *sums, ptrdiff_t sum_points, int points, int tiles, int adds, winograd_fetch *fetch,
+    const int vectors) {
   // The next weights follow these ones, as long as they are; each register tile fetches its share of them.
   const ptrdiff_t ahead_step = ck_divide_up(vectors * SIMD_WIDTH, ck_divide_up(tiles, TILE_SLOTS));
   for (int p = 0; p < points; ++p) {
@@ -357,12 +528,14 @@ ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff
     for (; t + TILE_SLOTS <= tiles; t += TILE_SLOTS) {
       product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, ahead,
           ahead_step, TILE_GROUPS, vectors);
+      fetch_lines(fetch);
       ahead += run * ahead_step;
     }
 #if TILE_GROUPS == 3
     if (t + 2 * TILE_GROUP <= ck_round_up(tiles, TILE_GROUP)) {
       product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, ahead,
           ahead_step, 2, vectors);
+      fetch_lines(fetch);
       ahead += run * ahead_step;
       t += 2 * TILE_GROUP;
     }
@@ -370,6 +543,7 @@ ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff
     for (; t < tiles; t += TILE_GROUP) {
       product_tile(values + t * stride, stride, weights, run, sums + t * vectors * SIMD_WIDTH, adds, ahead,
           ahead_step, 1, vectors);
+      fetch_lines(fetch);
       ahead += run * ahead_step;
     }
     values += value_points;
@@ -381,13 +555,14 @@ ALWAYS_INLINE void product_points(const float *values, ptrdiff_t stride, ptrdiff
 #define PRODUCT_INSTANCE(vectors)                                                                               \
   static __attribute__((noinline)) void product_points_##vectors(const float *values, ptrdiff_t stride,         \
       ptrdiff_t value_points, const float *weights, int run, float *sums, ptrdiff_t sum_points, int points,     \
-      int tiles, int adds) {                                                                                    \
-    product_points(values, stride, value_points, weights, run, sums, sum_points, points, tiles, adds, vectors); \
+      int tiles, int adds, winograd_fetch *fetch) {                                                             \
+    product_points(                                                                                             \
+        values, stride, value_points, weights, run, sums, sum_points, points, tiles, adds, fetch, vectors);     \
   }
 PRODUCT_INSTANCE(1)
 PRODUCT_INSTANCE(2)
 typedef void (*product_function)(
-    const float *, ptrdiff_t, ptrdiff_t, const float *, int, float *, ptrdiff_t, int, int, int);
+    const float *, ptrdiff_t, ptrdiff_t, const float *, int, float *, ptrdiff_t, int, int, int, winograd_fetch *);
 #if TILE_VECTORS == 4
 PRODUCT_INSTANCE(3)
 PRODUCT_INSTANCE(4)
@@ -432,7 +607,19 @@ static void set_winograd_sizes(ck_convolution_plan *plan) {
     plan->points[a] = winograd_points(winograd_kind(plan, a));
     plan->tiles[a] = ck_divide_up(
         plan->pass == CK_CONVOLUTION_WEIGHT_GRADIENT ? plan->shape.output[a] : plan->destination_size[a], plan->tile[a]);
+    // Boxes of tiles without a transform don't overlap.
+    if (a < 2) {
+      plan->stacks[a] = plan->tile[a] == 1 ? plan->tiles[a] : ck_divide_up(plan->tiles[a], WINOGRAD_STACK);
+    }
   }
+}
+
+/// The planes that `tiles` tiles in a row read along z, at most.
+static int winograd_slots(const ck_convolution_plan *plan, int tiles) {
+  const int advance = winograd_advance(plan, 0, 0), height = plan->tiles[0] / plan->stacks[0];
+  // The first and the last run may be parts of a stack.
+  const int runs = ck_minimum(tiles, 2 + (tiles - 2) / height);
+  return tiles * advance + runs * (plan->points[0] - advance);
 }
 
 static ptrdiff_t winograd_all_tiles(const ck_convolution_plan *plan) {
@@ -453,7 +640,8 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
   const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   const ptrdiff_t flat_sums = (ptrdiff_t)winograd_sums(winograd_kind(plan, 1)) * winograd_sums(winograd_kind(plan, 2));
-  const ptrdiff_t tile_floats = flat * plan->points[0] * sources + flat_sums * plan->tile[0] * destinations;
+  const ptrdiff_t tile_floats =
+      flat * winograd_slots(plan, 24) * sources / 24 + flat_sums * plan->tile[0] * destinations;
   plan->packed_floats = flat * plan->points[0] * plan->source_channels * destinations;
   // As many tiles as keep the points in a level-2 cache; but where reading the weights takes longer than fetching the
   // points from a level-3 cache, enough to make use of them.
@@ -472,9 +660,10 @@ static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass 
   plan->channel_splits = 1;
   plan->tasks = ck_divide_up(blocks, plan->task_blocks);
   plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
-  plan->scratch_floats = flat * plan->points[0] * winograd_chunk(tiles, sources) +
+  plan->scratch_floats = flat * winograd_chunk(winograd_slots(plan, tiles), sources) +
                          flat_sums * plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS) +
-                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) + 64;
+                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) +
+                         tiles + 64;
   plan->output_cut = SIMD_WIDTH;
   // A block and an instance that overlap share a record: number them along the way, one of both steps on each time.
   plan->statistics_records = blocks + shape->batch;
@@ -576,71 +765,56 @@ static void pack_winograd(const ck_convolution_plan *plan, const float *weights,
 }
 
 /// Transforms the boxes of tiles `first` ..< `first + count` of a tensor along x and y; `channels` of all sources.
+/// Planes go to slots, one after the other; `slots` becomes where each tile's begin.
 static void transform_boxes(const ck_convolution_plan *plan, const ck_convolution_source *sources, int source_count,
     const int size[3], int channels, ptrdiff_t first, int count, const int origin[3], int gradient, float *points,
-    ptrdiff_t chunk) {
+    ptrdiff_t chunk, int *slots) {
   const int index_y = winograd_kind(plan, 1) - 1, index_x = winograd_kind(plan, 2) - 1;
   const int padded = packed_channels(channels);
-  const int planes = gradient ? plan->tile[0] : plan->points[0];
-  for (int t = 0; t < count; ++t) {
+  const int *samples = gradient ? plan->tile : plan->points;
+  int slot = 0;
+  winograd_place place = winograd_place_of(plan, first);
+  for (int t = 0; t < count;) {
+    // Tiles of one stack along z, and whole stacks next to each other along y.
+    const int run = ck_minimum(place.stack[0] - place.at[0], count - t);
+    const int runs = run == place.stack[0] ? ck_minimum(place.stack[1] - place.at[1], (count - t) / run) : 1;
     int corner[3];
-    const ptrdiff_t rest = winograd_corner(plan, first + t, origin, gradient, corner);
-    winograd_box box = {.target = points + (ptrdiff_t)t * padded, .chunk = chunk};
-    int outside = 0;
+    winograd_corner(plan, &place, origin, gradient, corner);
+    const int together[3] = {run, runs, 1};
+    int extent[3], outside = 0;
+    winograd_box box = {.chunk = chunk, .slot = padded, .tiles = runs};
     for (int a = 0; a < 3; ++a) {
-      const int samples = gradient ? plan->tile[a] : plan->points[a];
+      extent[a] = samples[a] + (together[a] - 1) * winograd_advance(plan, a, gradient);
       box.low[a] = ck_maximum(0, -corner[a]);
-      box.high[a] = ck_minimum(samples, size[a] - corner[a]);
-      if (box.low[a] > 0 || box.high[a] < samples) outside = 1;
+      box.high[a] = ck_minimum(extent[a], size[a] - corner[a]);
+      if (box.low[a] > 0 || box.high[a] < extent[a]) outside = 1;
     }
-    // In order: the padding after a source's channels is where the next one's begin.
+    box.planes = extent[0];
+    box.target = points + (ptrdiff_t)slot * padded;
+    for (int i = 0; i < runs; ++i, slot += extent[0]) {
+      for (int j = 0; j < run; ++j) slots[t++] = slot + j * winograd_advance(plan, 0, gradient);
+    }
     for (const ck_convolution_source *source = sources; source < sources + source_count; ++source) {
       box.channels = source->channels;
       box.pixel = source->channels;
       box.row = box.pixel * size[2];
       box.plane = box.row * size[1];
       box.pixels =
-          source->values + (rest * size[0] + corner[0]) * box.plane + corner[1] * box.row + corner[2] * box.pixel;
+          source->values + (place.image * size[0] + corner[0]) * box.plane + corner[1] * box.row + corner[2] * box.pixel;
       const int careful = outside || source->channels % SIMD_WIDTH != 0;
       if (source->terms) {
-        box.terms = source->terms + rest * source->channels;
+        box.terms = source->terms + place.image * source->channels;
         box.term = (ptrdiff_t)plan->shape.batch * source->channels;
         box.slope = source->slope;
-        read_box_table[index_y][index_x](&box, planes, careful);
+        read_box_table[index_y][index_x](&box, careful);
       } else if (gradient) {
-        gradient_box_table[index_y][index_x](&box, planes, careful);
+        gradient_box_table[index_y][index_x](&box, careful);
       } else {
-        transform_box_table[index_y][index_x](&box, planes, careful);
+        transform_box_table[index_y][index_x](&box, careful);
       }
       box.target += source->channels;
     }
-  }
-}
-
-/// Fetches into the level-2 cache what tiles from `first` on will read: share `part` of `parts`.
-static void prefetch_boxes(const ck_convolution_plan *plan, const ck_convolution_source *source, const int size[3],
-    ptrdiff_t first, int count, const int origin[3], int gradient, int part, int parts) {
-  const float *const tensor = source->values;
-  const int channels = source->channels;
-  const int *points = gradient ? plan->tile : plan->points;
-  const int rows = points[0] * points[1];
-  const int begin = part * count * rows / parts, end = (part + 1) * count * rows / parts;
-  int corner[3], x0 = 0, x1 = 0;
-  ptrdiff_t image = 0;
-  for (int at = begin; at < end; ++at) {
-    const int tile = at / rows, row = at % rows;
-    if (at == begin || row == 0) {
-      image = winograd_corner(plan, first + tile, origin, gradient, corner);
-      // The first samples of a row are the last ones of the tile before.
-      x0 = ck_maximum(0, corner[2] + points[2] - winograd_advance(plan, 2, gradient));
-      x1 = ck_minimum(size[2], corner[2] + points[2]);
-    }
-    const int z = corner[0] + row / points[1], y = corner[1] + row % points[1];
-    if (z < 0 || z >= size[0] || y < 0 || y >= size[1]) continue;
-    const float *pixels = tensor + ((image * size[0] + z) * size[1] + y) * size[2] * channels;
-    for (ptrdiff_t i = (ptrdiff_t)x0 * channels; i < (ptrdiff_t)x1 * channels; i += 16) {
-      __builtin_prefetch(pixels + i, 0, 2);
-    }
+    for (int i = 0; i < run * runs; ++i) winograd_advance_place(plan, &place);
   }
 }
 
@@ -659,35 +833,43 @@ static void run_winograd_block(
   const int padded = packed_channels(sources);
   const int kinds[3] = {winograd_kind(plan, 0), winograd_kind(plan, 1), winograd_kind(plan, 2)};
   const int flat = points[1] * points[2], flat_sums = winograd_sums(kinds[1]) * winograd_sums(kinds[2]);
+  const ptrdiff_t plane_chunk = winograd_chunk(winograd_slots(plan, tiles), padded);
   const ptrdiff_t chunk = winograd_chunk(tiles, padded), result_chunk = winograd_chunk(tiles, TILE_CHANNELS);
   float *const planes = scratch;
-  float *const results = planes + flat * points[0] * chunk;
+  float *const results = planes + flat * plane_chunk;
   float *const values = results + (ptrdiff_t)plan->channel_blocks * tile[0] * flat_sums * result_chunk;
   float *const sums = values + points[0] * chunk;
+  int *const slots = (int *)(sums + points[0] * result_chunk);
 
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
   const int no_origin[3] = {0, 0, 0};
   transform_boxes(
-      plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, chunk);
+      plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, plane_chunk,
+      slots);
 
-  const ptrdiff_t plane_stride = flat * chunk;
+  // What the next block reads, and what results are added to and pass through: late, or it would be displaced again.
+  winograd_fetch fetch = {.plan = plan};
+  for (int s = 0; s < input->count; ++s) {
+    fetch.regions[fetch.count++] = (winograd_region){
+        .values = input->sources[s].values, .channels = input->sources[s].channels, .size = plan->source_size,
+        .origin = origin, .first = next, .count = next_count};
+  }
+  const float *const results_meet[2] = {
+      output->gradient ? output->gradient->addend : 0, output->gradient ? output->gradient->x : 0};
+  for (int i = 0; i < 2; ++i) {
+    if (!results_meet[i]) continue;
+    fetch.regions[fetch.count++] = (winograd_region){
+        .values = results_meet[i], .channels = destinations, .size = size, .origin = no_origin, .of_output = 1,
+        .first = first, .count = count};
+  }
+  const int point_calls = points[0] * ck_divide_up(count, TILE_SLOTS) * (b1 - b0);
+  const int fetch_from = flat - ck_divide_up(share_fetch(&fetch, flat * point_calls), point_calls), quota = fetch.lines;
   for (int p = 0; p < flat; ++p) {
-    const float *here = planes + p * chunk;
-    for (int s = 0; s < input->count; ++s) {
-      prefetch_boxes(plan, &input->sources[s], plan->source_size, next, next_count, origin, 0, p, flat);
-    }
-    // What results are added to and pass through, in the last third: the earlier, the likelier it would be displaced.
-    const int parts = flat / 3, part = p - (flat - parts);
-    if (output->gradient && part >= 0) {
-      const float *const tensors[2] = {output->gradient->addend, output->gradient->x};
-      for (int i = 0; i < 2; ++i) {
-        const ck_convolution_source like_output = {.values = tensors[i], .channels = destinations};
-        if (tensors[i]) prefetch_boxes(plan, &like_output, size, first, count, no_origin, 1, part, parts);
-      }
-    }
+    const float *here = planes + p * plane_chunk;
+    fetch.lines = p >= fetch_from ? quota : 0;
     const float *factor = here;
     if (kinds[0] != 1) {
-      transform_planes_of(kinds[0], here, plane_stride, values, chunk, (ptrdiff_t)count * padded, 0);
+      transform_planes_of(kinds[0], here, slots, values, chunk, count, padded, 0);
       factor = values;
     }
     const int point_y = p / points[2], point_x = p % points[2];
@@ -701,11 +883,11 @@ static void run_winograd_block(
                              (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS;
       float *result = results + ((ptrdiff_t)block * tile[0] * flat_sums + sum) * result_chunk;
       if (kinds[0] == 1) {
-        product(factor, padded, 0, weights, sources, result, 0, 1, count, adds);
+        product(factor, padded, 0, weights, sources, result, 0, 1, count, adds, &fetch);
         continue;
       }
       const int sum_points = winograd_sums(kinds[0]);
-      product(factor, padded, chunk, weights, sources, sums, result_chunk, sum_points, count, 0);
+      product(factor, padded, chunk, weights, sources, sums, result_chunk, sum_points, count, 0, &fetch);
       const ptrdiff_t floats = (ptrdiff_t)count * vectors * SIMD_WIDTH;
       if (kinds[0] == 4) {
         transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, 4);
@@ -714,7 +896,8 @@ static void run_winograd_block(
       } else {
         // The two points of the middle tap belong to the first and the last sum.
         product(
-            factor + 3 * chunk, padded, chunk, weights + 3 * point_weights, sources, sums, 2 * result_chunk, 2, count, 1);
+            factor + 3 * chunk, padded, chunk, weights + 3 * point_weights, sources, sums, 2 * result_chunk, 2, count, 1,
+            &fetch);
         transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, WINOGRAD_STRIDED);
       }
     }
@@ -724,9 +907,11 @@ static void run_winograd_block(
   const winograd_result_function back = back_tables[back_kind][kinds[1] - 1][kinds[2] - 1];
   ptrdiff_t instance = -1;
   float *record = 0, counted = 0;
-  for (int t = 0; t < count; ++t) {
+  winograd_place place = winograd_place_of(plan, first);
+  for (int t = 0; t < count; ++t, winograd_advance_place(plan, &place)) {
+    const ptrdiff_t rest = place.image;
     int corner[3];
-    const ptrdiff_t rest = winograd_corner(plan, first + t, no_origin, 1, corner);
+    winograd_corner(plan, &place, no_origin, 1, corner);
     winograd_result result = {
         .chunk = result_chunk, .planes = ck_minimum(tile[0], size[0] - corner[0]),
         .rows = ck_minimum(tile[1], size[1] - corner[1]), .columns = ck_minimum(tile[2], size[2] - corner[2]),

@@ -33,9 +33,10 @@ static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int 
   plan->tasks = splits;
   plan->partial_floats = splits * plan->split_floats;
   plan->reduce_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
-  plan->scratch_floats = flat * (plan->points[0] * winograd_chunk(tiles, sources) +
-                                 plan->tile[0] * winograd_chunk(tiles, destinations)) +
-                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, destinations)) + 64;
+  plan->scratch_floats = flat * (winograd_chunk(winograd_slots(plan, tiles), sources) +
+                                 winograd_chunk(plan->tile[0] * tiles, destinations)) +
+                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, destinations)) +
+                         2 * tiles + 64;
   return 1;
 }
 
@@ -55,10 +56,13 @@ static void accumulate_winograd(
   const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
   const int flat = points[1] * points[2];
   const ptrdiff_t chunk = winograd_chunk(tiles, padded), gradient_chunk = winograd_chunk(tiles, padded_destinations);
+  const ptrdiff_t plane_chunk = winograd_chunk(winograd_slots(plan, tiles), padded);
+  const ptrdiff_t gradient_plane_chunk = winograd_chunk(tile[0] * tiles, padded_destinations);
   float *const planes = scratch;
-  float *const gradient_planes = planes + flat * points[0] * chunk;
-  float *const values = gradient_planes + flat * tile[0] * gradient_chunk;
+  float *const gradient_planes = planes + flat * plane_chunk;
+  float *const values = gradient_planes + flat * gradient_plane_chunk;
   float *const gradients = values + points[0] * chunk;
+  int *const slots = (int *)(gradients + points[0] * gradient_chunk), *const gradient_slots = slots + tiles;
   float *const sums = partials + split * plan->split_floats;
   const ptrdiff_t point_floats = (ptrdiff_t)sources * padded_destinations;
 
@@ -71,24 +75,28 @@ static void accumulate_winograd(
     const ptrdiff_t rest = at + 1 < last_block ? all_tiles - first - tiles : 0;
     const int next_count = (int)(rest < tiles ? rest : tiles);
     transform_boxes(
-        plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, chunk);
+        plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, plane_chunk,
+        slots);
     transform_boxes(
         plan, output_gradient, 1, plan->destination_size, destinations, first, count, no_origin, 1, gradient_planes,
-        gradient_chunk);
+        gradient_plane_chunk, gradient_slots);
+    winograd_fetch fetch = {.plan = plan};
+    for (int s = 0; s < input->count; ++s) {
+      fetch.regions[fetch.count++] = (winograd_region){
+          .values = input->sources[s].values, .channels = input->sources[s].channels, .size = plan->source_size,
+          .origin = origin, .first = first + tiles, .count = next_count};
+    }
+    fetch.regions[fetch.count++] = (winograd_region){
+        .values = output_gradient->values, .channels = destinations, .size = plan->destination_size,
+        .origin = no_origin, .of_output = 1, .first = first + tiles, .count = next_count};
+    share_fetch(&fetch, flat * points[0] * (b1 - b0) * ck_divide_up(sources, TILE_SLOTS));
     for (int p = 0; p < flat; ++p) {
-      const float *here = planes + p * chunk, *gradient_here = gradient_planes + p * gradient_chunk;
-      if (next_count > 0) {
-        for (int s = 0; s < input->count; ++s) {
-          prefetch_boxes(plan, &input->sources[s], plan->source_size, first + tiles, next_count, origin, 0, p, flat);
-        }
-        prefetch_boxes(
-            plan, output_gradient, plan->destination_size, first + tiles, next_count, no_origin, 1, p, flat);
-      }
+      const float *here = planes + p * plane_chunk, *gradient_here = gradient_planes + p * gradient_plane_chunk;
       const int kind = winograd_kind(plan, 0);
       if (kind != 1) {
-        transform_planes_of(kind, here, flat * chunk, values, chunk, (ptrdiff_t)count * padded, 0);
-        transform_planes_of(kind, gradient_here, flat * gradient_chunk, gradients, gradient_chunk,
-            (ptrdiff_t)count * padded_destinations, 1);
+        transform_planes_of(kind, here, slots, values, chunk, count, padded, 0);
+        transform_planes_of(
+            kind, gradient_here, gradient_slots, gradients, gradient_chunk, count, padded_destinations, 1);
         here = values;
         gradient_here = gradients;
       }
@@ -117,6 +125,7 @@ static void accumulate_winograd(
               arguments.destination[g] = target + (ptrdiff_t)(slot + g * TILE_GROUP) * width;
             }
             tile_channels_table[groups - 1][vectors - 1](&arguments);
+            fetch_lines(&fetch);
           }
         }
       }

@@ -130,9 +130,9 @@ typedef struct ck_convolution_plan {
   ptrdiff_t slab_floats, patch_floats;
   int splits;
   ptrdiff_t split_floats;
-  /// Winograd: output tile and transform points along each axis, tiles along each axis; the blocks that tiles are shared
-  /// between, the most tiles of a block, blocks of a task.
-  int tile[3], points[3], tiles[3], blocks, block_tiles, task_blocks;
+  /// Winograd: output tile and transform points along each axis, tiles along each axis, stacks of tiles along z and y;
+  /// the blocks that tiles are shared between, the most tiles of a block, blocks of a task.
+  int tile[3], points[3], tiles[3], stacks[2], blocks, block_tiles, task_blocks;
   /// Whether results are so large that they leave the caches before anyone reads them.
   int streams;
 } ck_convolution_plan;
