@@ -14,7 +14,7 @@
 #include "convolution_winograd_weight_gradient.inc.h"
 
 /// Cycles, roughly, that a plan takes on one core: enough to tell algorithms apart. The constants were fitted to
-/// measurements of layers of 16 to 320 channels with AVX-512; products dominate at every level.
+/// measurements of layers of 16 to 512 channels with AVX-512; products dominate at every level.
 static double modelled_cost(const ck_convolution_plan *plan) {
   const ck_convolution_shape *shape = &plan->shape;
   const double sources = plan->source_channels, vectors = ck_divide_up(plan->destination_channels, SIMD_WIDTH);
@@ -34,46 +34,44 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   double sums = tiles;
   for (int a = 0; a < 3; ++a) sums *= winograd_sums(winograd_kind(plan, a));
   const double transforms = (points > 100 ? 18 : 12) * (tiles * points * source_vectors + sums * vectors);
-  const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 0.65 : 0.36);
+  const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
   // A forward pass fetches weights while others are multiplied; gradients of weights are read and written.
-  const double traffic =
-      gradient ? 2 * blocks * weights * (weights > 12 * megabyte ? 0.35 : weights > megabyte ? 0.04 : 0.0)
-               : blocks * weights * (weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0.0);
-  return products + transforms + transformed + traffic;
+  const double read = weights > 12 * megabyte ? 0.2 : weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0;
+  const double added = weights > 12 * megabyte ? 0.7 : weights > megabyte ? 0.04 : 0;
+  return products + transforms + transformed + blocks * weights * (gradient ? added : read);
 }
 
-static int plan_one(
-    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
-    ck_convolution_plan *plan) {
-  const int gradient = pass == CK_CONVOLUTION_WEIGHT_GRADIENT;
-  if (algorithm == CK_CONVOLUTION_DIRECT) {
-    if (gradient) {
-      plan_direct_weight_gradient(shape, is_plain, plan);
-    } else {
-      plan_direct(shape, pass, is_plain, plan);
-    }
-    return 1;
+static void plan_directly(
+    const ck_convolution_shape *shape, ck_convolution_pass pass, int is_plain, ck_convolution_plan *plan) {
+  if (pass == CK_CONVOLUTION_WEIGHT_GRADIENT) {
+    plan_direct_weight_gradient(shape, is_plain, plan);
+  } else {
+    plan_direct(shape, pass, is_plain, plan);
   }
-  const int tile = algorithm == CK_CONVOLUTION_WINOGRAD2 ? 2 : 4;
-  return gradient ? plan_winograd_weight_gradient(shape, tile, plan) : plan_winograd(shape, pass, tile, plan);
+}
+
+/// Whether Winograd is possible.
+static int plan_tiles(
+    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm,
+    ck_convolution_plan *plan) {
+  return pass == CK_CONVOLUTION_WEIGHT_GRADIENT ? plan_winograd_weight_gradient(shape, algorithm, plan)
+                                                : plan_winograd(shape, pass, algorithm, plan);
 }
 
 static void choose_plan(
     const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     ck_convolution_plan *plan) {
-  if (algorithm != CK_CONVOLUTION_AUTO) {
-    if (!plan_one(shape, pass, algorithm, is_plain, plan)) {
-      plan_one(shape, pass, CK_CONVOLUTION_DIRECT, is_plain, plan);
-    }
-    return;
-  }
-  plan_one(shape, pass, CK_CONVOLUTION_DIRECT, is_plain, plan);
+  static const ck_convolution_algorithm choices[] = {
+      CK_CONVOLUTION_WINOGRAD2,   CK_CONVOLUTION_WINOGRAD4,   CK_CONVOLUTION_WINOGRAD224, CK_CONVOLUTION_WINOGRAD242,
+      CK_CONVOLUTION_WINOGRAD244, CK_CONVOLUTION_WINOGRAD422, CK_CONVOLUTION_WINOGRAD424, CK_CONVOLUTION_WINOGRAD442};
+  const int is_free = algorithm == CK_CONVOLUTION_AUTO;
+  if (!is_free && algorithm != CK_CONVOLUTION_DIRECT && plan_tiles(shape, pass, algorithm, plan)) return;
+  plan_directly(shape, pass, is_plain, plan);
+  if (!is_free) return;
   double best = modelled_cost(plan);
-  for (int tile = 2; tile <= 4; tile += 2) {
+  for (size_t i = 0; i < sizeof choices / sizeof *choices; ++i) {
     ck_convolution_plan other;
-    if (!plan_one(shape, pass, tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4, is_plain, &other)) {
-      continue;
-    }
+    if (!plan_tiles(shape, pass, choices[i], &other)) continue;
     const double cost = modelled_cost(&other);
     if (cost < best) {
       best = cost;

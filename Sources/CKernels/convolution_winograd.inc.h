@@ -572,16 +572,19 @@ static const product_function product_table[4] = {
 static const product_function product_table[2] = {product_points_1, product_points_2};
 #endif
 
-/// Whether tiles of `tile` are possible, and with which extent along each axis.
-static int set_winograd_tiles(const ck_convolution_shape *shape, int tile, ck_convolution_plan *plan) {
+/// Whether Winograd is possible; sets the tiles of each axis, which are those of the algorithm where more than one tap
+/// and a stride of 1 leave the choice.
+static int set_winograd_tiles(const ck_convolution_shape *shape, ck_convolution_algorithm algorithm, ck_convolution_plan *plan) {
   if (shape->groups != 1) return 0;
-  int threes = 0;
+  int threes = 0, twos = 0, fours = 0;
   for (int a = 0; a < 3; ++a) {
     const int stride = shape->stride[a];
     if (shape->kernel[a] == 1 && stride == 1) {
       plan->tile[a] = 1;
     } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 1) {
-      plan->tile[a] = tile;
+      plan->tile[a] = (int)algorithm >> 4 * (2 - a) & 15;
+      if (plan->tile[a] == 2) ++twos;
+      if (plan->tile[a] == 4) ++fours;
       ++threes;
     } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 2 &&
                plan->pass != CK_CONVOLUTION_INPUT_GRADIENT) {
@@ -593,6 +596,11 @@ static int set_winograd_tiles(const ck_convolution_shape *shape, int tile, ck_co
   }
   // Within a plane strides are the same, or there is one axis only.
   if (plan->tile[1] > 1 && plan->tile[2] > 1 && shape->stride[1] != shape->stride[2]) return 0;
+  // What axes without a choice would have makes no difference.
+  plan->algorithm = twos && fours ? algorithm
+                    : twos        ? CK_CONVOLUTION_WINOGRAD2
+                    : fours       ? CK_CONVOLUTION_WINOGRAD4
+                                  : algorithm;
   return threes > 0;
 }
 
@@ -631,10 +639,11 @@ static ptrdiff_t winograd_groups(const ck_convolution_plan *plan) {
   return (winograd_all_tiles(plan) + TILE_GROUP - 1) / TILE_GROUP;
 }
 
-static int plan_winograd(const ck_convolution_shape *shape, ck_convolution_pass pass, int tile, ck_convolution_plan *plan) {
+static int plan_winograd(
+    const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm,
+    ck_convolution_plan *plan) {
   set_sides(shape, pass, plan);
-  if (!set_winograd_tiles(shape, tile, plan)) return 0;
-  plan->algorithm = tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4;
+  if (!set_winograd_tiles(shape, algorithm, plan)) return 0;
   set_winograd_sizes(plan);
   const ptrdiff_t flat = plan->points[1] * plan->points[2];
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);

@@ -4,10 +4,10 @@
 // tiles, point by point; the sums are transformed back to the three taps of each axis once, after all tiles. Partial
 // sums of a split have the layout of the packed weights.
 
-static int plan_winograd_weight_gradient(const ck_convolution_shape *shape, int tile, ck_convolution_plan *plan) {
+static int plan_winograd_weight_gradient(
+    const ck_convolution_shape *shape, ck_convolution_algorithm algorithm, ck_convolution_plan *plan) {
   set_sides(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, plan);
-  if (!set_winograd_tiles(shape, tile, plan)) return 0;
-  plan->algorithm = tile == 2 ? CK_CONVOLUTION_WINOGRAD2 : CK_CONVOLUTION_WINOGRAD4;
+  if (!set_winograd_tiles(shape, algorithm, plan)) return 0;
   set_winograd_sizes(plan);
   const ptrdiff_t flat = plan->points[1] * plan->points[2];
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);

@@ -37,6 +37,8 @@ static const convolution_case plain_cases[] = {
     {2, 16, 24, {1, 17, 19}, {1, 3, 3}},
     {1, 12, 16, {11, 9, 13}, CUBE(3)},
     {5, 3, 6, {3, 2, 5}, CUBE(3)},
+    // Several stacks of tiles along z and y.
+    {2, 16, 20, {19, 21, 7}, CUBE(3)},
     // Lines, columns, and a kernel that is flat along y.
     {2, 6, 10, {1, 1, 23}, {1, 1, 3}},
     {2, 6, 10, {9, 1, 1}, {3, 1, 1}},
@@ -565,6 +567,27 @@ static void check_sum_pixels(const ck_convolution_kernels *kernels) {
   }
 }
 
+/// Extents of which some are filled by tiles of 4 and some better by tiles of 2.
+static void check_mixed(const ck_convolution_kernels *kernels) {
+  static const convolution_case cases[] = {
+      {2, 48, 48, {2, 32, 6}, CUBE(3)}, {2, 48, 64, {6, 32, 2}, CUBE(3)}, {3, 64, 48, {1, 24, 2}, {1, 3, 3}}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    const ck_convolution_shape shape = shape_of(&cases[i]);
+    for (int pass = 0; pass < 3; pass++) {
+      ck_convolution_plan plan;
+      begin("plan", "tiles of two sizes", &shape);
+      kernels->plan(&shape, (ck_convolution_pass)pass, CK_CONVOLUTION_AUTO, 1, 4, &plan);
+      expect(plan.algorithm > CK_CONVOLUTION_DIRECT && plan.algorithm != CK_CONVOLUTION_WINOGRAD2 &&
+                 plan.algorithm != CK_CONVOLUTION_WINOGRAD4,
+          "algorithm %x", (unsigned)plan.algorithm);
+      ck_convolution_plan same;
+      kernels->plan(&shape, (ck_convolution_pass)pass, plan.algorithm, 1, 4, &same);
+      expect(memcmp(&same, &plan, sizeof plan) == 0, "another plan where algorithm %x is asked for", (unsigned)plan.algorithm);
+    }
+    check_plain(kernels, &shape);
+  }
+}
+
 static void check(ck_instruction_set level) {
   const ck_convolution_kernels *kernels = ck_convolution_kernels_for(level);
   for (size_t i = 0; i < COUNT_OF(plain_cases); i++) {
@@ -576,6 +599,7 @@ static void check(ck_instruction_set level) {
       check_fused(kernels, &fused_cases[i].geometry, fused_cases[i].second, variant);
     }
   }
+  check_mixed(kernels);
   const convolution_case streamed = {1, 2, 16, {64, 64, 65}, {1, 1, 3}};
   check_large(kernels, &streamed, CK_CONVOLUTION_DIRECT, 2e-6, 37);
   check_large(kernels, &streamed, CK_CONVOLUTION_WINOGRAD2, 5e-6, 37);

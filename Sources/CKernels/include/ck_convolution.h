@@ -42,10 +42,18 @@ typedef enum ck_convolution_algorithm {
   /// The faster one of the others for this shape.
   CK_CONVOLUTION_AUTO = 0,
   CK_CONVOLUTION_DIRECT = 1,
-  /// Winograd with output tiles of 2 along each axis that has a kernel of 3; falls back to direct where it can't be.
-  CK_CONVOLUTION_WINOGRAD2 = 2,
+  /// Winograd with output tiles of 2 along each axis that has a kernel of 3; falls back to direct where it can't be. Each
+  /// axis, z first, has a digit.
+  CK_CONVOLUTION_WINOGRAD2 = 0x222,
   /// Winograd with output tiles of 4.
-  CK_CONVOLUTION_WINOGRAD4 = 4,
+  CK_CONVOLUTION_WINOGRAD4 = 0x444,
+  /// Winograd with tiles that suit the extents.
+  CK_CONVOLUTION_WINOGRAD224 = 0x224,
+  CK_CONVOLUTION_WINOGRAD242 = 0x242,
+  CK_CONVOLUTION_WINOGRAD244 = 0x244,
+  CK_CONVOLUTION_WINOGRAD422 = 0x422,
+  CK_CONVOLUTION_WINOGRAD424 = 0x424,
+  CK_CONVOLUTION_WINOGRAD442 = 0x442,
 } ck_convolution_algorithm;
 
 /// One tensor that a convolution reads. Several count as concatenated along the channels.

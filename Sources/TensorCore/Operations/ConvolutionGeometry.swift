@@ -114,15 +114,18 @@ public struct ConvolutionGeometry: Hashable, Sendable {
   }
 }
 
-/// The ways to compute a convolution; `nnUNet_conv_algorithm` forces one where it applies.
+/// The ways to compute a convolution; `nnUNet_conv_algorithm` forces one where it applies. Winograd has output tiles of 2
+/// or 4 along all axes, or what suits their extents, z first.
 package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
   case auto, direct, winograd2, winograd4
+  case winograd224, winograd242, winograd244, winograd422, winograd424, winograd442
 
   static let configured: ConvolutionAlgorithm = {
     guard let text = getenv("nnUNet_conv_algorithm") else { return .auto }
     let name = String(cString: text).lowercased()
     guard let algorithm = ConvolutionAlgorithm(rawValue: name) else {
-      check(false, "nnUNet_conv_algorithm is '\(name)'; it takes auto, direct, winograd2 or winograd4")
+      let names = allCases.map(\.rawValue).joined(separator: ", ")
+      check(false, "nnUNet_conv_algorithm is '\(name)'; it takes one of \(names)")
       return .auto
     }
     return algorithm
@@ -138,6 +141,12 @@ package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
     case .direct: CK_CONVOLUTION_DIRECT
     case .winograd2: CK_CONVOLUTION_WINOGRAD2
     case .winograd4: CK_CONVOLUTION_WINOGRAD4
+    case .winograd224: CK_CONVOLUTION_WINOGRAD224
+    case .winograd242: CK_CONVOLUTION_WINOGRAD242
+    case .winograd244: CK_CONVOLUTION_WINOGRAD244
+    case .winograd422: CK_CONVOLUTION_WINOGRAD422
+    case .winograd424: CK_CONVOLUTION_WINOGRAD424
+    case .winograd442: CK_CONVOLUTION_WINOGRAD442
     }
   }
 }
