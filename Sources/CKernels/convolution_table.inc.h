@@ -34,11 +34,17 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   double sums = tiles;
   for (int a = 0; a < 3; ++a) sums *= winograd_sums(winograd_kind(plan, a));
   const double transforms = (points > 100 ? 18 : 12) * (tiles * points * source_vectors + sums * vectors);
+  if (plan->keeps_points) return products + transforms + 0.9 * weights + 6 * (double)plan->partial_floats;
+  if (gradient) {
+    const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 1.0 : 0.36);
+    // Sums are read and written for each block.
+    const double added = weights > 12 * megabyte ? 0.7 : weights > megabyte ? 0.04 : 0;
+    return products + transforms + transformed + blocks * weights * added;
+  }
   const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
-  // A forward pass fetches weights while others are multiplied; gradients of weights are read and written.
+  // Fetched while others are multiplied.
   const double read = weights > 12 * megabyte ? 0.2 : weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0;
-  const double added = weights > 12 * megabyte ? 0.7 : weights > megabyte ? 0.04 : 0;
-  return products + transforms + transformed + blocks * weights * (gradient ? added : read);
+  return products + transforms + transformed + blocks * weights * read;
 }
 
 static void plan_directly(
@@ -115,8 +121,13 @@ static void accumulate(
   (plan->algorithm == CK_CONVOLUTION_DIRECT ? accumulate_direct : accumulate_winograd)(plan, input, output_gradient, partials, scratch, task);
 }
 
-static void reduce(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task) {
-  (plan->algorithm == CK_CONVOLUTION_DIRECT ? reduce_direct : reduce_winograd)(plan, partials, weight_gradient, task);
+static void reduce(
+    const ck_convolution_plan *plan, const float *partials, float *weight_gradient, float *scratch, int task) {
+  if (plan->algorithm == CK_CONVOLUTION_DIRECT) {
+    reduce_direct(plan, partials, weight_gradient, task);
+  } else {
+    reduce_winograd(plan, partials, weight_gradient, scratch, task);
+  }
 }
 
 static void sum_pixels(const float *values, ptrdiff_t pixels, ptrdiff_t channels, float *sums) {

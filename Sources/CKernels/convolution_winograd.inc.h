@@ -332,35 +332,50 @@ ALWAYS_INLINE void winograd_corner(
   for (int a = 0; a < 3; ++a) corner[a] = origin[a] + place->tile[a] * winograd_advance(plan, a, of_output);
 }
 
-/// z transform of tiles of `channels` values, whose samples begin at slots of the source, to points `point_stride`
-/// apart.
-ALWAYS_INLINE void transform_planes(const float *source, const int *slots, float *points, ptrdiff_t point_stride,
+/// Where points go: each point's values, `stride` apart, are cut along the channels into parts of `width` channels of all
+/// tiles, `part` apart.
+typedef struct winograd_points_layout {
+  float *values;
+  ptrdiff_t stride, part;
+  int width;
+} winograd_points_layout;
+
+/// z transform of `count` tiles of `channels` values, whose samples begin at slots of the source.
+ALWAYS_INLINE void transform_planes(const float *source, const int *slots, const winograd_points_layout *points,
     int count, int channels, const int tile, const int gradient) {
   const int all_points = winograd_points(tile), samples = gradient ? winograd_outputs(tile) : all_points;
-  LOOP for (int t = 0; t < count; ++t) {
-    const float *here = source + (ptrdiff_t)slots[t] * channels;
-    LOOP for (int c = 0; c < channels; c += SIMD_WIDTH, here += SIMD_WIDTH, points += SIMD_WIDTH) {
-      simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
-      UNROLL for (int p = 0; p < samples; ++p) x[p] = simd_load(here + p * channels);
-      if (gradient) {
-        transform_gradient(tile, x, v);
-      } else {
-        transform_input(tile, x, v);
+  const ptrdiff_t stride = points->stride;
+  float *part = points->values;
+  LOOP for (int first = 0; first < channels; first += points->width, part += points->part) {
+    const int last = ck_minimum(first + points->width, channels);
+    LOOP for (int t = 0; t < count; ++t) {
+      const float *here = source + (ptrdiff_t)slots[t] * channels + first;
+      float *target = part + (ptrdiff_t)t * points->width;
+      LOOP for (int c = first; c < last; c += SIMD_WIDTH, here += SIMD_WIDTH, target += SIMD_WIDTH) {
+        simd_float x[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
+        UNROLL for (int p = 0; p < samples; ++p) x[p] = simd_load(here + p * channels);
+        if (gradient) {
+          transform_gradient(tile, x, v);
+        } else {
+          transform_input(tile, x, v);
+        }
+        UNROLL for (int p = 0; p < all_points; ++p) simd_store(target + p * stride, v[p]);
       }
-      UNROLL for (int p = 0; p < all_points; ++p) simd_store(points + p * point_stride, v[p]);
     }
   }
 }
 
-/// `transform_planes` for the kind of an axis that has a transform.
-ALWAYS_INLINE void transform_planes_of(const int kind, const float *source, const int *slots, float *points,
-    ptrdiff_t point_stride, int count, int channels, const int gradient) {
+/// `transform_planes` for the kind of an axis; without a transform it copies.
+ALWAYS_INLINE void transform_planes_of(const int kind, const float *source, const int *slots,
+    const winograd_points_layout *points, int count, int channels, const int gradient) {
   if (kind == 4) {
-    transform_planes(source, slots, points, point_stride, count, channels, 4, gradient);
+    transform_planes(source, slots, points, count, channels, 4, gradient);
   } else if (kind == 2) {
-    transform_planes(source, slots, points, point_stride, count, channels, 2, gradient);
+    transform_planes(source, slots, points, count, channels, 2, gradient);
+  } else if (kind == 1) {
+    transform_planes(source, slots, points, count, channels, 1, gradient);
   } else {
-    transform_planes(source, slots, points, point_stride, count, channels, WINOGRAD_STRIDED, gradient);
+    transform_planes(source, slots, points, count, channels, WINOGRAD_STRIDED, gradient);
   }
 }
 
@@ -878,7 +893,8 @@ static void run_winograd_block(
     fetch.lines = p >= fetch_from ? quota : 0;
     const float *factor = here;
     if (kinds[0] != 1) {
-      transform_planes_of(kinds[0], here, slots, values, chunk, count, padded, 0);
+      const winograd_points_layout layout = {.values = values, .stride = chunk, .width = padded};
+      transform_planes_of(kinds[0], here, slots, &layout, count, padded, 0);
       factor = values;
     }
     const int point_y = p / points[2], point_x = p % points[2];

@@ -3,6 +3,24 @@
 // Input boxes and tiles of the output's gradient are transformed to the same points; their products are summed over
 // tiles, point by point; the sums are transformed back to the three taps of each axis once, after all tiles. Partial
 // sums of a split have the layout of the packed weights.
+//
+// Where channels are many and tiles few, sums are larger than points and would be written to memory and read again. Then
+// points are kept instead: tasks transform blocks of tiles, and after all of them others multiply a few input channels
+// with a few output channels at all points, whose sums stay in a level-2 cache until they are transformed back.
+// Points are [z point, y point, x point][part][tile][channel of a part].
+
+/// Input channels of a part, whole register tiles at every level.
+#define KEPT_SOURCES 48
+
+/// Output channels of a part: whole blocks, fewer where there are more points.
+static int kept_destinations(const ck_convolution_plan *plan) {
+  const int points = plan->points[0] * plan->points[1] * plan->points[2];
+  return ck_round_up(points > 40 ? 32 : 64, TILE_CHANNELS);
+}
+
+static ptrdiff_t kept_points(const ck_convolution_plan *plan, int channels, int width) {
+  return winograd_all_tiles(plan) * ck_round_up(channels, width);
+}
 
 static int plan_winograd_weight_gradient(
     const ck_convolution_shape *shape, ck_convolution_algorithm algorithm, ck_convolution_plan *plan) {
@@ -13,6 +31,26 @@ static int plan_winograd_weight_gradient(
   const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
   const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   plan->split_floats = flat * plan->points[0] * plan->source_channels * destinations;
+  const int all_points = (int)flat * plan->points[0], width = kept_destinations(plan);
+  const ptrdiff_t kept = all_points * (kept_points(plan, plan->source_channels, KEPT_SOURCES) +
+                                       kept_points(plan, plan->destination_channels, width));
+  // Sums that fit in a level-2 cache need not leave it; points beyond a level-3 cache would be read again and again.
+  plan->keeps_points = plan->split_floats > 500000 && 2 * kept < 3 * plan->split_floats && kept < 12000000;
+  if (plan->keeps_points) {
+    plan->block_tiles = (int)ck_minimum(24, (int)((all_tiles + 3) / 4));
+    plan->channel_splits = 1;
+    plan->splits = 1;
+    plan->tasks = ck_divide_up((int)all_tiles, plan->block_tiles);
+    plan->partial_floats = kept + 64;
+    plan->reduce_tasks =
+        ck_divide_up(plan->source_channels, KEPT_SOURCES) * ck_divide_up(plan->destination_channels, width);
+    const ptrdiff_t transforms = flat * (winograd_chunk(winograd_slots(plan, plan->block_tiles), sources) +
+                                         winograd_chunk(plan->tile[0] * plan->block_tiles, destinations)) +
+                                 2 * plan->block_tiles;
+    const ptrdiff_t sums = (ptrdiff_t)all_points * KEPT_SOURCES * width;
+    plan->scratch_floats = (transforms > sums ? transforms : sums) + 64;
+    return 1;
+  }
   // As many tiles as keep the points in a level-2 cache; but sums that it can't hold are read and written once for each
   // block, so then blocks are large.
   const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
@@ -40,9 +78,48 @@ static int plan_winograd_weight_gradient(
   return 1;
 }
 
+/// Transforms a block of tiles to points that are kept.
+static void keep_points(const ck_convolution_plan *plan, const ck_convolution_input *input,
+    const ck_convolution_source *output_gradient, float *kept, float *scratch, int block) {
+  const int *tile = plan->tile;
+  const ptrdiff_t all_tiles = winograd_all_tiles(plan), first = (ptrdiff_t)block * plan->block_tiles;
+  const int count = (int)(all_tiles - first < plan->block_tiles ? all_tiles - first : plan->block_tiles);
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
+  const int flat = plan->points[1] * plan->points[2], width = kept_destinations(plan);
+  const ptrdiff_t plane_chunk = winograd_chunk(winograd_slots(plan, plan->block_tiles), padded);
+  const ptrdiff_t gradient_chunk = winograd_chunk(tile[0] * plan->block_tiles, padded_destinations);
+  float *const planes = scratch, *const gradient_planes = planes + flat * plane_chunk;
+  int *const slots = (int *)(gradient_planes + flat * gradient_chunk), *const gradient_slots = slots + plan->block_tiles;
+
+  const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
+  const int no_origin[3] = {0, 0, 0};
+  transform_boxes(plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes,
+      plane_chunk, slots);
+  transform_boxes(plan, output_gradient, 1, plan->destination_size, destinations, first, count, no_origin, 1,
+      gradient_planes, gradient_chunk, gradient_slots);
+  const ptrdiff_t point = kept_points(plan, sources, KEPT_SOURCES);
+  const ptrdiff_t gradient_point = kept_points(plan, destinations, width);
+  float *const kept_gradient = kept + plan->points[0] * flat * point;
+  winograd_points_layout layout = {.stride = flat * point, .part = all_tiles * KEPT_SOURCES, .width = KEPT_SOURCES};
+  winograd_points_layout gradient_layout = {
+      .stride = flat * gradient_point, .part = all_tiles * width, .width = width};
+  for (int p = 0; p < flat; ++p) {
+    layout.values = kept + p * point + first * KEPT_SOURCES;
+    transform_planes_of(winograd_kind(plan, 0), planes + p * plane_chunk, slots, &layout, count, padded, 0);
+    gradient_layout.values = kept_gradient + p * gradient_point + first * width;
+    transform_planes_of(winograd_kind(plan, 0), gradient_planes + p * gradient_chunk, gradient_slots, &gradient_layout,
+        count, padded_destinations, 1);
+  }
+}
+
 static void accumulate_winograd(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
     float *partials, float *scratch, int task) {
+  if (plan->keeps_points) {
+    keep_points(plan, input, output_gradient, partials, scratch, task);
+    return;
+  }
   const int *points = plan->points, *tile = plan->tile;
   const int part = task % plan->channel_splits, split = task / plan->channel_splits;
   const int tiles = plan->block_tiles;
@@ -94,9 +171,11 @@ static void accumulate_winograd(
       const float *here = planes + p * plane_chunk, *gradient_here = gradient_planes + p * gradient_plane_chunk;
       const int kind = winograd_kind(plan, 0);
       if (kind != 1) {
-        transform_planes_of(kind, here, slots, values, chunk, count, padded, 0);
-        transform_planes_of(
-            kind, gradient_here, gradient_slots, gradients, gradient_chunk, count, padded_destinations, 1);
+        const winograd_points_layout layout = {.values = values, .stride = chunk, .width = padded};
+        transform_planes_of(kind, here, slots, &layout, count, padded, 0);
+        const winograd_points_layout gradient_layout = {
+            .values = gradients, .stride = gradient_chunk, .width = padded_destinations};
+        transform_planes_of(kind, gradient_here, gradient_slots, &gradient_layout, count, padded_destinations, 1);
         here = values;
         gradient_here = gradients;
       }
@@ -140,30 +219,33 @@ ALWAYS_INLINE void transform_taps(int tile, const simd_float *u, simd_float *g) 
   if (tile == 1) transform_weight_gradient(1, u, g);
 }
 
-/// Adds the splits of one vector of output channels and up to 16 input channels, and transforms them back.
-static void reduce_winograd(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task) {
-  const int taps = ck_kernel_taps(plan);
-  const int sources = plan->source_channels, destinations = plan->destination_channels;
-  const int source_parts = ck_divide_up(sources, 16);
-  const int vector = task / source_parts, first = task % source_parts * 16;
-  const int last = ck_minimum(first + 16, sources);
-  const int block = vector / TILE_VECTORS;
-  const int width = block_vectors(destinations, block) * SIMD_WIDTH;
-  const int lanes = ck_minimum(SIMD_WIDTH, destinations - vector * SIMD_WIDTH);
+/// Sums at all points of one vector of output channels and some input channels.
+typedef struct winograd_sums_layout {
+  /// The first input channel's; then those of the next channel, the next point along z, and the next (y, x).
+  const float *values;
+  ptrdiff_t source, point, flat;
+  /// Splits that are added up.
+  int splits;
+  ptrdiff_t split;
+} winograd_sums_layout;
+
+/// Transforms sums of one vector of output channels and input channels `first` ..< `last` back to weights.
+static void transform_sums_back(
+    const ck_convolution_plan *plan, const winograd_sums_layout *sums, int vector, int first, int last,
+    float *weight_gradient) {
+  const int taps = ck_kernel_taps(plan), sources = plan->source_channels;
+  const int lanes = ck_minimum(SIMD_WIDTH, plan->destination_channels - vector * SIMD_WIDTH);
   const int *kernel = plan->shape.kernel, *points = plan->points;
-  const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
-  const float *const base = partials + (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS +
-                            (vector % TILE_VECTORS) * SIMD_WIDTH;
   for (int source = first; source < last; ++source) {
     simd_float by_z[3][WINOGRAD_POINTS][WINOGRAD_POINTS], by_y[3][3][WINOGRAD_POINTS];
     for (int y = 0; y < points[1]; ++y) {
       for (int x = 0; x < points[2]; ++x) {
-        const float *at = base + (y * points[2] + x) * flat_stride + (ptrdiff_t)source * width;
+        const float *at = sums->values + (y * points[2] + x) * sums->flat + (source - first) * sums->source;
         simd_float u[WINOGRAD_POINTS], g[3];
         for (int z = 0; z < points[0]; ++z) {
-          const float *point = at + (ptrdiff_t)z * sources * width;
+          const float *point = at + z * sums->point;
           u[z] = simd_load(point);
-          for (int s = 1; s < plan->splits; ++s) u[z] += simd_load(point + s * plan->split_floats);
+          for (int s = 1; s < sums->splits; ++s) u[z] += simd_load(point + s * sums->split);
         }
         transform_taps(winograd_kind(plan, 0), u, g);
         for (int z = 0; z < kernel[0]; ++z) by_z[z][y][x] = g[z];
@@ -194,5 +276,88 @@ static void reduce_winograd(const ck_convolution_plan *plan, const float *partia
         if (r < lanes) simd_store_lanes(rows + (ptrdiff_t)r * sources * taps + c, block_rows[r], taps - c);
       }
     }
+  }
+}
+
+/// Adds the splits of one vector of output channels and up to 16 input channels, and transforms them back.
+static void reduce_splits(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task) {
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int source_parts = ck_divide_up(sources, 16);
+  const int vector = task / source_parts, first = task % source_parts * 16;
+  const int block = vector / TILE_VECTORS, width = block_vectors(destinations, block) * SIMD_WIDTH;
+  const winograd_sums_layout sums = {
+      .values = partials + (ptrdiff_t)block * plan->points[0] * sources * TILE_CHANNELS +
+                (vector % TILE_VECTORS) * SIMD_WIDTH + (ptrdiff_t)first * width,
+      .source = width, .point = (ptrdiff_t)sources * width,
+      .flat = (ptrdiff_t)plan->points[0] * sources * packed_channels(destinations), .splits = plan->splits,
+      .split = plan->split_floats};
+  transform_sums_back(plan, &sums, vector, first, ck_minimum(first + 16, sources), weight_gradient);
+}
+
+/// Multiplies one part of the input channels with one of the output channels at all kept points, and transforms back.
+static void multiply_kept(
+    const ck_convolution_plan *plan, const float *kept, float *weight_gradient, float *scratch, int task) {
+  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int source_parts = ck_divide_up(sources, KEPT_SOURCES), width = kept_destinations(plan);
+  const int part = task % source_parts, gradient_part = task / source_parts;
+  const int first = part * KEPT_SOURCES, count = ck_minimum(KEPT_SOURCES, sources - first);
+  const int first_vector = gradient_part * width / SIMD_WIDTH;
+  const int vectors = ck_minimum(width / SIMD_WIDTH, ck_divide_up(destinations, SIMD_WIDTH) - first_vector);
+  const int tiles = (int)winograd_all_tiles(plan), all_points = plan->points[0] * plan->points[1] * plan->points[2];
+  const ptrdiff_t point = kept_points(plan, sources, KEPT_SOURCES);
+  const ptrdiff_t gradient_point = kept_points(plan, destinations, width);
+  const float *values = kept + (ptrdiff_t)part * tiles * KEPT_SOURCES;
+  const float *gradients = kept + all_points * point + (ptrdiff_t)gradient_part * tiles * width;
+  const ptrdiff_t no_offset = 0, sums_stride = (ptrdiff_t)KEPT_SOURCES * width;
+  // Each register tile fetches its share of what the next point needs.
+  const int calls = ck_divide_up(vectors, TILE_VECTORS) * ck_divide_up(count, TILE_SLOTS);
+  const ptrdiff_t ahead = ck_round_up(ck_divide_up(tiles * KEPT_SOURCES, calls), 16);
+  const ptrdiff_t gradient_ahead = ck_round_up(ck_divide_up(tiles * width, calls), 16);
+  for (int p = 0; p < all_points; ++p, values += point, gradients += gradient_point) {
+    const float *fetched = values + point, *fetched_gradients = gradients + gradient_point;
+    for (int v = 0; v < vectors; v += TILE_VECTORS) {
+      const int here = ck_minimum(TILE_VECTORS, vectors - v);
+      tile_arguments arguments = {
+          .destination_stride = width,
+          .segments = 1,
+          .run = tiles,
+          .source_offsets = &no_offset,
+          .weight_offsets = &no_offset,
+          .weights = gradients + v * SIMD_WIDTH,
+          .weight_stride = width,
+          .step_stride = KEPT_SOURCES,
+          .lanes = here * SIMD_WIDTH,
+          .replaces = 1,
+      };
+      for (int slot = 0; slot < count; slot += TILE_SLOTS) {
+        const int groups = ck_minimum(TILE_GROUPS, ck_divide_up(count - slot, TILE_GROUP));
+        arguments.source[0] = values + slot;
+        for (int g = 0; g < groups; ++g) {
+          arguments.count[g] = ck_minimum(TILE_GROUP, count - slot - g * TILE_GROUP);
+          arguments.destination[g] =
+              scratch + p * sums_stride + (ptrdiff_t)(slot + g * TILE_GROUP) * width + v * SIMD_WIDTH;
+        }
+        tile_channels_table[groups - 1][here - 1](&arguments);
+        for (ptrdiff_t i = 0; i < ahead; i += 16) __builtin_prefetch(fetched + i, 0, 2);
+        for (ptrdiff_t i = 0; i < gradient_ahead; i += 16) __builtin_prefetch(fetched_gradients + i, 0, 2);
+        fetched += ahead;
+        fetched_gradients += gradient_ahead;
+      }
+    }
+  }
+  winograd_sums_layout sums = {
+      .source = width, .point = plan->points[1] * plan->points[2] * sums_stride, .flat = sums_stride, .splits = 1};
+  for (int v = 0; v < vectors; ++v) {
+    sums.values = scratch + v * SIMD_WIDTH;
+    transform_sums_back(plan, &sums, first_vector + v, first, first + count, weight_gradient);
+  }
+}
+
+static void reduce_winograd(
+    const ck_convolution_plan *plan, const float *partials, float *weight_gradient, float *scratch, int task) {
+  if (plan->keeps_points) {
+    multiply_kept(plan, partials, weight_gradient, scratch, task);
+  } else {
+    reduce_splits(plan, partials, weight_gradient, task);
   }
 }

@@ -199,7 +199,7 @@ extension EvaluationContext {
     }
   }
 
-  /// Runs a weight-gradient plan: sums of every split of the pixels, then the splits in order.
+  /// Runs a weight-gradient plan: what the tasks sum or keep, then what becomes of it, in order.
   func runWeightGradient(
     _ plan: ck_convolution_plan, input: ck_convolution_input, outputGradient: ck_convolution_source,
     result: MutableTensorView
@@ -221,7 +221,11 @@ extension EvaluationContext {
         }
       }
       pool.run(tasks: Int(plan.reduce_tasks)) { task in
-        withUnsafePointer(to: plan) { kernels.reduce($0, partials, result, Int32(task)) }
+        withScratch(byteCount: plan.scratch_floats * MemoryLayout<Float>.stride) { scratch in
+          withUnsafePointer(to: plan) {
+            kernels.reduce($0, partials, result, scratch.assumingMemoryBound(to: Float.self), Int32(task))
+          }
+        }
       }
     }
   }

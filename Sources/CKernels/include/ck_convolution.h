@@ -109,10 +109,11 @@ typedef struct ck_convolution_plan {
   /// Floats of the packed weights (forward, input gradient) and the number of packing tasks.
   ptrdiff_t packed_floats;
   int pack_tasks;
-  /// Tasks of `run` (forward, input gradient) or `accumulate` (weight gradient), and each task's scratch.
+  /// Tasks of `run` (forward, input gradient) or `accumulate` (weight gradient), and each task's scratch, which is also
+  /// that of `reduce`.
   int tasks;
   ptrdiff_t scratch_floats;
-  /// Floats of the partial sums that `accumulate` fills and `reduce` adds (weight gradient), and its tasks.
+  /// Floats of what `accumulate` fills and `reduce` reads (weight gradient), and its tasks.
   ptrdiff_t partial_floats;
   int reduce_tasks;
   /// Records of moments that `run` can fill and the floats of one; 0 where it can't (several groups).
@@ -137,6 +138,8 @@ typedef struct ck_convolution_plan {
   int patch_stride, run_merged;
   ptrdiff_t slab_floats, patch_floats;
   int splits;
+  /// Whether Winograd weight gradients keep points instead of sums.
+  int keeps_points;
   ptrdiff_t split_floats;
   /// Winograd: output tile and transform points along each axis, tiles along each axis, stacks of tiles along z and y;
   /// the blocks that tiles are shared between, the most tiles of a block, blocks of a task.
@@ -167,8 +170,10 @@ typedef struct ck_convolution_kernels {
   void (*accumulate)(
       const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
       float *partials, float *scratch, int task);
-  /// Task `task` of `plan->reduce_tasks`, after all of `accumulate`: adds partial sums in a fixed order.
-  void (*reduce)(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task);
+  /// Task `task` of `plan->reduce_tasks`, after all of `accumulate`: fills its part of the weights' gradient, sums in a
+  /// fixed order.
+  void (*reduce)(
+      const ck_convolution_plan *plan, const float *partials, float *weight_gradient, float *scratch, int task);
   /// Adds up `pixels` contiguous pixels, channel by channel, into `sums`.
   void (*sum_pixels)(const float *values, ptrdiff_t pixels, ptrdiff_t channels, float *sums);
 } ck_convolution_kernels;

@@ -22,7 +22,7 @@ extension ck_convolution_plan {
   func scratchByteCount(threads: Int) -> Int {
     let statistics = Int(statistics_records) * statistics_floats
     // No more threads work than there are tasks.
-    let pieces = [Int](repeating: scratch_floats, count: max(1, min(threads, Int(tasks))))
+    let pieces = [Int](repeating: scratch_floats, count: max(1, min(threads, Int(max(tasks, reduce_tasks)))))
     let floats = [packed_floats, partial_floats, statistics] + pieces
     return floats.reduce(0) { $0 + ScratchMemory.size(of: $1 * MemoryLayout<Float>.stride) }
   }
