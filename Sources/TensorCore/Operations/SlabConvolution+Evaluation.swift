@@ -172,7 +172,7 @@ extension SlabConvolution {
     let weight = arguments[composed.sources.inputCount]
     return SlabWalk(
       result: composed.shapes(of: arguments)[0], kernel: weight[2], padding: composed.geometry.paddingLower[0],
-      slabPositions: slabPositions)
+      slabPositions: slabPositions * (upsampling == nil ? Self.thickness : 1))
   }
 
   /// The size of the result, all instances together, in whole slabs.
