@@ -9,6 +9,8 @@
 
 #include "convolution_winograd_transform.inc.h"
 
+#include "convolution_winograd_boxes.inc.h"
+
 #include "convolution_winograd.inc.h"
 
 #include "convolution_winograd_weight_gradient.inc.h"
