@@ -334,11 +334,7 @@ static void run_winograd_block(
 
   // What the next block reads, and what results are added to and pass through: late, or it would be displaced again.
   winograd_fetch fetch = {.plan = plan};
-  for (int s = 0; s < input->count; ++s) {
-    fetch.regions[fetch.count++] = (winograd_region){
-        .values = input->sources[s].values, .channels = input->sources[s].channels, .size = plan->source_size,
-        .origin = origin, .first = next, .count = next_count};
-  }
+  fetch_sources(&fetch, input, origin, next, next_count);
   const float *const results_meet[2] = {
       output->gradient ? output->gradient->addend : 0, output->gradient ? output->gradient->x : 0};
   for (int i = 0; i < 2; ++i) {

@@ -411,6 +411,16 @@ typedef struct winograd_fetch {
   const float *line, *end;
 } winograd_fetch;
 
+/// Has what tiles read of all sources fetched.
+static void fetch_sources(
+    winograd_fetch *fetch, const ck_convolution_input *input, const int origin[3], ptrdiff_t first, int count) {
+  for (int s = 0; s < input->count; ++s) {
+    fetch->regions[fetch->count++] = (winograd_region){
+        .values = input->sources[s].values, .channels = input->sources[s].channels, .size = fetch->plan->source_size,
+        .origin = origin, .first = first, .count = count};
+  }
+}
+
 /// Goes on to the next row; whether there is one.
 static int fetch_row(winograd_fetch *fetch) {
   const ck_convolution_plan *plan = fetch->plan;

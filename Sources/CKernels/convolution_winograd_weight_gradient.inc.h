@@ -22,6 +22,48 @@ static ptrdiff_t kept_points(const ck_convolution_plan *plan, int channels, int 
   return winograd_all_tiles(plan) * ck_round_up(channels, width);
 }
 
+/// Both tensors' planes of a block of tiles, transformed along x and y, and where each tile's begin.
+typedef struct winograd_planes {
+  float *values, *gradients;
+  ptrdiff_t chunk, gradient_chunk;
+  int *slots, *gradient_slots;
+} winograd_planes;
+
+static ptrdiff_t value_planes_chunk(const ck_convolution_plan *plan) {
+  return winograd_chunk(winograd_slots(plan, plan->block_tiles), packed_channels(plan->source_channels));
+}
+
+static ptrdiff_t gradient_planes_chunk(const ck_convolution_plan *plan) {
+  return winograd_chunk(plan->tile[0] * plan->block_tiles, packed_channels(plan->destination_channels));
+}
+
+static winograd_planes planes_in(const ck_convolution_plan *plan, float *scratch) {
+  const int tiles = plan->block_tiles, flat = plan->points[1] * plan->points[2];
+  winograd_planes planes = {
+      .values = scratch, .chunk = value_planes_chunk(plan), .gradient_chunk = gradient_planes_chunk(plan)};
+  planes.gradients = planes.values + flat * planes.chunk;
+  planes.slots = (int *)(planes.gradients + flat * planes.gradient_chunk);
+  planes.gradient_slots = planes.slots + tiles;
+  return planes;
+}
+
+/// Floats of them, whole cache lines.
+static ptrdiff_t planes_floats(const ck_convolution_plan *plan) {
+  const int tiles = plan->block_tiles;
+  return plan->points[1] * plan->points[2] * (value_planes_chunk(plan) + gradient_planes_chunk(plan)) +
+         ck_round_up(2 * tiles, 16);
+}
+
+static void transform_both(const ck_convolution_plan *plan, const ck_convolution_input *input,
+    const ck_convolution_source *output_gradient, ptrdiff_t first, int count, const winograd_planes *planes) {
+  const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
+  const int no_origin[3] = {0, 0, 0};
+  transform_boxes(plan, input->sources, input->count, plan->source_size, plan->source_channels, first, count, origin, 0,
+      planes->values, planes->chunk, planes->slots);
+  transform_boxes(plan, output_gradient, 1, plan->destination_size, plan->destination_channels, first, count, no_origin,
+      1, planes->gradients, planes->gradient_chunk, planes->gradient_slots);
+}
+
 static int plan_winograd_weight_gradient(
     const ck_convolution_shape *shape, ck_convolution_algorithm algorithm, ck_convolution_plan *plan) {
   set_sides(shape, CK_CONVOLUTION_WEIGHT_GRADIENT, plan);
@@ -44,9 +86,7 @@ static int plan_winograd_weight_gradient(
     plan->partial_floats = kept + 64;
     plan->reduce_tasks =
         ck_divide_up(plan->source_channels, KEPT_SOURCES) * ck_divide_up(plan->destination_channels, width);
-    const ptrdiff_t transforms = flat * (winograd_chunk(winograd_slots(plan, plan->block_tiles), sources) +
-                                         winograd_chunk(plan->tile[0] * plan->block_tiles, destinations)) +
-                                 2 * plan->block_tiles;
+    const ptrdiff_t transforms = planes_floats(plan);
     const ptrdiff_t sums = (ptrdiff_t)all_points * KEPT_SOURCES * width;
     plan->scratch_floats = (transforms > sums ? transforms : sums) + 64;
     return 1;
@@ -71,33 +111,21 @@ static int plan_winograd_weight_gradient(
   plan->tasks = splits;
   plan->partial_floats = splits * plan->split_floats;
   plan->reduce_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
-  plan->scratch_floats = flat * (winograd_chunk(winograd_slots(plan, tiles), sources) +
-                                 winograd_chunk(plan->tile[0] * tiles, destinations)) +
-                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, destinations)) +
-                         2 * tiles + 64;
+  plan->scratch_floats = planes_floats(plan) +
+                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, destinations)) + 64;
   return 1;
 }
 
 /// Transforms a block of tiles to points that are kept.
 static void keep_points(const ck_convolution_plan *plan, const ck_convolution_input *input,
     const ck_convolution_source *output_gradient, float *kept, float *scratch, int block) {
-  const int *tile = plan->tile;
   const ptrdiff_t all_tiles = winograd_all_tiles(plan), first = (ptrdiff_t)block * plan->block_tiles;
   const int count = (int)(all_tiles - first < plan->block_tiles ? all_tiles - first : plan->block_tiles);
   const int sources = plan->source_channels, destinations = plan->destination_channels;
   const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
   const int flat = plan->points[1] * plan->points[2], width = kept_destinations(plan);
-  const ptrdiff_t plane_chunk = winograd_chunk(winograd_slots(plan, plan->block_tiles), padded);
-  const ptrdiff_t gradient_chunk = winograd_chunk(tile[0] * plan->block_tiles, padded_destinations);
-  float *const planes = scratch, *const gradient_planes = planes + flat * plane_chunk;
-  int *const slots = (int *)(gradient_planes + flat * gradient_chunk), *const gradient_slots = slots + plan->block_tiles;
-
-  const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
-  const int no_origin[3] = {0, 0, 0};
-  transform_boxes(plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes,
-      plane_chunk, slots);
-  transform_boxes(plan, output_gradient, 1, plan->destination_size, destinations, first, count, no_origin, 1,
-      gradient_planes, gradient_chunk, gradient_slots);
+  const winograd_planes planes = planes_in(plan, scratch);
+  transform_both(plan, input, output_gradient, first, count, &planes);
   const ptrdiff_t point = kept_points(plan, sources, KEPT_SOURCES);
   const ptrdiff_t gradient_point = kept_points(plan, destinations, width);
   float *const kept_gradient = kept + plan->points[0] * flat * point;
@@ -106,11 +134,42 @@ static void keep_points(const ck_convolution_plan *plan, const ck_convolution_in
       .stride = flat * gradient_point, .part = all_tiles * width, .width = width};
   for (int p = 0; p < flat; ++p) {
     layout.values = kept + p * point + first * KEPT_SOURCES;
-    transform_planes_of(winograd_kind(plan, 0), planes + p * plane_chunk, slots, &layout, count, padded, 0);
+    transform_planes_of(
+        winograd_kind(plan, 0), planes.values + p * planes.chunk, planes.slots, &layout, count, padded, 0);
     gradient_layout.values = kept_gradient + p * gradient_point + first * width;
-    transform_planes_of(winograd_kind(plan, 0), gradient_planes + p * gradient_chunk, gradient_slots, &gradient_layout,
-        count, padded_destinations, 1);
+    transform_planes_of(winograd_kind(plan, 0), planes.gradients + p * planes.gradient_chunk, planes.gradient_slots,
+        &gradient_layout, count, padded_destinations, 1);
   }
+}
+
+/// What is summed over `tiles` tiles: input channels, `value_stride` from tile to tile, times `vectors` vectors of
+/// gradients. Sums of an input channel are `sum_stride` from those of the next.
+static tile_arguments products_of_tiles(int tiles, ptrdiff_t value_stride, const float *gradients,
+    ptrdiff_t gradient_stride, int vectors, ptrdiff_t sum_stride, int replaces) {
+  static const ptrdiff_t no_offset = 0;
+  return (tile_arguments){
+      .destination_stride = sum_stride,
+      .segments = 1,
+      .run = tiles,
+      .source_offsets = &no_offset,
+      .weight_offsets = &no_offset,
+      .weights = gradients,
+      .weight_stride = gradient_stride,
+      .step_stride = value_stride,
+      .lanes = vectors * SIMD_WIDTH,
+      .replaces = replaces,
+  };
+}
+
+/// One register tile of them: from input channel `slot` on, of `count`.
+ALWAYS_INLINE void sum_products(tile_arguments *products, const float *values, int slot, int count, float *sums) {
+  const int groups = ck_minimum(TILE_GROUPS, ck_divide_up(count - slot, TILE_GROUP));
+  products->source[0] = values + slot;
+  for (int g = 0; g < groups; ++g) {
+    products->count[g] = ck_minimum(TILE_GROUP, count - slot - g * TILE_GROUP);
+    products->destination[g] = sums + (slot + g * TILE_GROUP) * products->destination_stride;
+  }
+  tile_channels_table[groups - 1][products->lanes / SIMD_WIDTH - 1](products);
 }
 
 static void accumulate_winograd(
@@ -120,7 +179,7 @@ static void accumulate_winograd(
     keep_points(plan, input, output_gradient, partials, scratch, task);
     return;
   }
-  const int *points = plan->points, *tile = plan->tile;
+  const int *points = plan->points;
   const int part = task % plan->channel_splits, split = task / plan->channel_splits;
   const int tiles = plan->block_tiles;
   const ptrdiff_t all_tiles = winograd_all_tiles(plan);
@@ -133,49 +192,36 @@ static void accumulate_winograd(
   const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
   const int flat = points[1] * points[2];
   const ptrdiff_t chunk = winograd_chunk(tiles, padded), gradient_chunk = winograd_chunk(tiles, padded_destinations);
-  const ptrdiff_t plane_chunk = winograd_chunk(winograd_slots(plan, tiles), padded);
-  const ptrdiff_t gradient_plane_chunk = winograd_chunk(tile[0] * tiles, padded_destinations);
-  float *const planes = scratch;
-  float *const gradient_planes = planes + flat * plane_chunk;
-  float *const values = gradient_planes + flat * gradient_plane_chunk;
-  float *const gradients = values + points[0] * chunk;
-  int *const slots = (int *)(gradients + points[0] * gradient_chunk), *const gradient_slots = slots + tiles;
+  const winograd_planes planes = planes_in(plan, scratch);
+  float *const values = scratch + planes_floats(plan), *const gradients = values + points[0] * chunk;
   float *const sums = partials + split * plan->split_floats;
   const ptrdiff_t point_floats = (ptrdiff_t)sources * padded_destinations;
 
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
   const int no_origin[3] = {0, 0, 0};
-  const ptrdiff_t no_offset = 0;
   for (int at = first_block; at < last_block; ++at) {
     const ptrdiff_t first = (ptrdiff_t)at * tiles;
     const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
     const ptrdiff_t rest = at + 1 < last_block ? all_tiles - first - tiles : 0;
     const int next_count = (int)(rest < tiles ? rest : tiles);
-    transform_boxes(
-        plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, plane_chunk,
-        slots);
-    transform_boxes(
-        plan, output_gradient, 1, plan->destination_size, destinations, first, count, no_origin, 1, gradient_planes,
-        gradient_plane_chunk, gradient_slots);
+    transform_both(plan, input, output_gradient, first, count, &planes);
     winograd_fetch fetch = {.plan = plan};
-    for (int s = 0; s < input->count; ++s) {
-      fetch.regions[fetch.count++] = (winograd_region){
-          .values = input->sources[s].values, .channels = input->sources[s].channels, .size = plan->source_size,
-          .origin = origin, .first = first + tiles, .count = next_count};
-    }
+    fetch_sources(&fetch, input, origin, first + tiles, next_count);
     fetch.regions[fetch.count++] = (winograd_region){
         .values = output_gradient->values, .channels = destinations, .size = plan->destination_size,
         .origin = no_origin, .of_output = 1, .first = first + tiles, .count = next_count};
     share_fetch(&fetch, flat * points[0] * (b1 - b0) * ck_divide_up(sources, TILE_SLOTS));
     for (int p = 0; p < flat; ++p) {
-      const float *here = planes + p * plane_chunk, *gradient_here = gradient_planes + p * gradient_plane_chunk;
+      const float *here = planes.values + p * planes.chunk;
+      const float *gradient_here = planes.gradients + p * planes.gradient_chunk;
       const int kind = winograd_kind(plan, 0);
       if (kind != 1) {
         const winograd_points_layout layout = {.values = values, .stride = chunk, .width = padded};
-        transform_planes_of(kind, here, slots, &layout, count, padded, 0);
+        transform_planes_of(kind, here, planes.slots, &layout, count, padded, 0);
         const winograd_points_layout gradient_layout = {
             .values = gradients, .stride = gradient_chunk, .width = padded_destinations};
-        transform_planes_of(kind, gradient_here, gradient_slots, &gradient_layout, count, padded_destinations, 1);
+        transform_planes_of(
+            kind, gradient_here, planes.gradient_slots, &gradient_layout, count, padded_destinations, 1);
         here = values;
         gradient_here = gradients;
       }
@@ -184,26 +230,11 @@ static void accumulate_winograd(
         for (int z = 0; z < points[0]; ++z) {
           float *const target = sums + p * points[0] * point_floats +
                                 (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS + (ptrdiff_t)z * sources * width;
-          tile_arguments arguments = {
-              .destination_stride = width,
-              .segments = 1,
-              .run = count,
-              .source_offsets = &no_offset,
-              .weight_offsets = &no_offset,
-              .weights = gradient_here + z * gradient_chunk + block * TILE_CHANNELS,
-              .weight_stride = padded_destinations,
-              .step_stride = padded,
-              .lanes = width,
-              .replaces = at == first_block,
-          };
+          tile_arguments products = products_of_tiles(
+              count, padded, gradient_here + z * gradient_chunk + block * TILE_CHANNELS, padded_destinations, vectors,
+              width, at == first_block);
           for (int slot = 0; slot < sources; slot += TILE_SLOTS) {
-            const int groups = ck_minimum(TILE_GROUPS, ck_divide_up(sources - slot, TILE_GROUP));
-            arguments.source[0] = here + z * chunk + slot;
-            for (int g = 0; g < groups; ++g) {
-              arguments.count[g] = ck_minimum(TILE_GROUP, sources - slot - g * TILE_GROUP);
-              arguments.destination[g] = target + (ptrdiff_t)(slot + g * TILE_GROUP) * width;
-            }
-            tile_channels_table[groups - 1][vectors - 1](&arguments);
+            sum_products(&products, here + z * chunk, slot, sources, target);
             fetch_lines(&fetch);
           }
         }
@@ -308,7 +339,7 @@ static void multiply_kept(
   const ptrdiff_t gradient_point = kept_points(plan, destinations, width);
   const float *values = kept + (ptrdiff_t)part * tiles * KEPT_SOURCES;
   const float *gradients = kept + all_points * point + (ptrdiff_t)gradient_part * tiles * width;
-  const ptrdiff_t no_offset = 0, sums_stride = (ptrdiff_t)KEPT_SOURCES * width;
+  const ptrdiff_t sums_stride = (ptrdiff_t)KEPT_SOURCES * width;
   // Each register tile fetches its share of what the next point needs.
   const int calls = ck_divide_up(vectors, TILE_VECTORS) * ck_divide_up(count, TILE_SLOTS);
   const ptrdiff_t ahead = ck_round_up(ck_divide_up(tiles * KEPT_SOURCES, calls), 16);
@@ -316,28 +347,10 @@ static void multiply_kept(
   for (int p = 0; p < all_points; ++p, values += point, gradients += gradient_point) {
     const float *fetched = values + point, *fetched_gradients = gradients + gradient_point;
     for (int v = 0; v < vectors; v += TILE_VECTORS) {
-      const int here = ck_minimum(TILE_VECTORS, vectors - v);
-      tile_arguments arguments = {
-          .destination_stride = width,
-          .segments = 1,
-          .run = tiles,
-          .source_offsets = &no_offset,
-          .weight_offsets = &no_offset,
-          .weights = gradients + v * SIMD_WIDTH,
-          .weight_stride = width,
-          .step_stride = KEPT_SOURCES,
-          .lanes = here * SIMD_WIDTH,
-          .replaces = 1,
-      };
+      tile_arguments products = products_of_tiles(
+          tiles, KEPT_SOURCES, gradients + v * SIMD_WIDTH, width, ck_minimum(TILE_VECTORS, vectors - v), width, 1);
       for (int slot = 0; slot < count; slot += TILE_SLOTS) {
-        const int groups = ck_minimum(TILE_GROUPS, ck_divide_up(count - slot, TILE_GROUP));
-        arguments.source[0] = values + slot;
-        for (int g = 0; g < groups; ++g) {
-          arguments.count[g] = ck_minimum(TILE_GROUP, count - slot - g * TILE_GROUP);
-          arguments.destination[g] =
-              scratch + p * sums_stride + (ptrdiff_t)(slot + g * TILE_GROUP) * width + v * SIMD_WIDTH;
-        }
-        tile_channels_table[groups - 1][here - 1](&arguments);
+        sum_products(&products, values, slot, count, scratch + p * sums_stride + v * SIMD_WIDTH);
         for (ptrdiff_t i = 0; i < ahead; i += 16) __builtin_prefetch(fetched + i, 0, 2);
         for (ptrdiff_t i = 0; i < gradient_ahead; i += 16) __builtin_prefetch(fetched_gradients + i, 0, 2);
         fetched += ahead;
