@@ -35,12 +35,16 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   const double products = (gradient ? 1.15 : 1.08) * tiles * points * sources * vectors;
   double sums = tiles;
   for (int a = 0; a < 3; ++a) sums *= winograd_sums(winograd_kind(plan, a));
-  const double transforms = (points > 100 ? 18 : 12) * (tiles * points * source_vectors + sums * vectors);
+  // Parts of the channels are transformed once for each part of the others.
+  const double source_parts = gradient ? ck_divide_up(plan->source_channels, plan->part_sources) : 1;
+  const double block_parts = gradient ? ck_divide_up(plan->channel_blocks, plan->part_blocks) : 1;
+  const double transforms = (points > 100 ? 18 : 12) * (tiles * points * source_vectors * block_parts +
+                                                        sums * vectors * source_parts);
   if (plan->keeps_points) return products + transforms + 0.9 * weights + 6 * (double)plan->partial_floats;
   if (gradient) {
-    const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 1.0 : 0.36);
+    const double transformed = weights * (weights > 4 * megabyte ? 0.9 : 0.36);
     // Sums are read and written for each block.
-    const double added = weights > 12 * megabyte ? 0.7 : weights > megabyte ? 0.04 : 0;
+    const double added = weights > megabyte ? 0.04 : 0;
     return products + transforms + transformed + blocks * weights * added;
   }
   const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
@@ -92,7 +96,9 @@ static void plan(
     const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     int threads, ck_convolution_plan *plan) {
   choose_plan(shape, pass, algorithm, is_plain, plan);
-  if (plan->algorithm != CK_CONVOLUTION_DIRECT) share_blocks(plan, threads);
+  if (plan->algorithm != CK_CONVOLUTION_DIRECT) {
+    (pass == CK_CONVOLUTION_WEIGHT_GRADIENT ? share_channels : share_blocks)(plan, threads);
+  }
   if (plan->statistics_records > 0) plan->statistics_floats = 16 + 3 * packed_channels(plan->destination_channels);
 }
 

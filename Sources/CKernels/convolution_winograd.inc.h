@@ -329,7 +329,7 @@ static void run_winograd_block(
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
   const int no_origin[3] = {0, 0, 0};
   transform_boxes(
-      plan, input->sources, input->count, plan->source_size, sources, first, count, origin, 0, planes, plane_chunk,
+      plan, input->sources, input->count, plan->source_size, 0, sources, first, count, origin, 0, planes, plane_chunk,
       slots);
 
   // What the next block reads, and what results are added to and pass through: late, or it would be displaced again.

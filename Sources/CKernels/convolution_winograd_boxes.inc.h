@@ -497,11 +497,11 @@ static int share_fetch(winograd_fetch *fetch, int calls) {
   return (int)((lines + fetch->lines - 1) / fetch->lines);
 }
 
-/// Transforms the boxes of tiles `first` ..< `first + count` of a tensor along x and y; `channels` of all sources.
-/// Planes go to slots, one after the other; `slots` becomes where each tile's begin.
+/// Transforms the boxes of tiles `first` ..< `first + count` of a tensor along x and y: `channels` of all sources'
+/// channels, from `first_channel` on. Planes go to slots, one after the other; `slots` becomes where each tile's begin.
 static void transform_boxes(const ck_convolution_plan *plan, const ck_convolution_source *sources, int source_count,
-    const int size[3], int channels, ptrdiff_t first, int count, const int origin[3], int gradient, float *points,
-    ptrdiff_t chunk, int *slots) {
+    const int size[3], int first_channel, int channels, ptrdiff_t first, int count, const int origin[3], int gradient,
+    float *points, ptrdiff_t chunk, int *slots) {
   const int index_y = winograd_kind(plan, 1) - 1, index_x = winograd_kind(plan, 2) - 1;
   const int padded = packed_channels(channels);
   const int *samples = gradient ? plan->tile : plan->points;
@@ -527,16 +527,21 @@ static void transform_boxes(const ck_convolution_plan *plan, const ck_convolutio
     for (int i = 0; i < runs; ++i, slot += extent[0]) {
       for (int j = 0; j < run; ++j) slots[t++] = slot + j * winograd_advance(plan, 0, gradient);
     }
+    int source_begin = 0;
     for (const ck_convolution_source *source = sources; source < sources + source_count; ++source) {
-      box.channels = source->channels;
+      const int low = ck_maximum(first_channel - source_begin, 0);
+      const int high = ck_minimum(first_channel + channels - source_begin, source->channels);
+      source_begin += source->channels;
+      if (low >= high) continue;
+      box.channels = high - low;
       box.pixel = source->channels;
       box.row = box.pixel * size[2];
       box.plane = box.row * size[1];
-      box.pixels =
-          source->values + (place.image * size[0] + corner[0]) * box.plane + corner[1] * box.row + corner[2] * box.pixel;
-      const int careful = outside || source->channels % SIMD_WIDTH != 0;
+      box.pixels = source->values + (place.image * size[0] + corner[0]) * box.plane + corner[1] * box.row +
+                   corner[2] * box.pixel + low;
+      const int careful = outside || box.channels % SIMD_WIDTH != 0;
       if (source->terms) {
-        box.terms = source->terms + place.image * source->channels;
+        box.terms = source->terms + place.image * source->channels + low;
         box.term = (ptrdiff_t)plan->shape.batch * source->channels;
         box.slope = source->slope;
         read_box_table[index_y][index_x](&box, careful);
@@ -545,7 +550,7 @@ static void transform_boxes(const ck_convolution_plan *plan, const ck_convolutio
       } else {
         transform_box_table[index_y][index_x](&box, careful);
       }
-      box.target += source->channels;
+      box.target += box.channels;
     }
     for (int i = 0; i < run * runs; ++i) winograd_advance_place(plan, &place);
   }

@@ -1,16 +1,23 @@
 // Winograd weight gradient: the transpose of the forward pass with respect to its weights.
 //
 // Input boxes and tiles of the output's gradient are transformed to the same points; their products are summed over
-// tiles, point by point; the sums are transformed back to the three taps of each axis once, after all tiles. Partial
-// sums of a split have the layout of the packed weights.
+// tiles, point by point; the sums are transformed back to the three taps of each axis once, after all tiles.
+//
+// Sums that a core's caches can't hold would be read and written from afar for each block of tiles, so tasks share the
+// channels: each takes a part of the input channels with a part of the output channels, and transforms only those.
+// Partial sums are [split][part of output channels][part of input channels], and each part has the layout of packed
+// weights.
 //
 // Where channels are many and tiles few, sums are larger than points and would be written to memory and read again. Then
 // points are kept instead: tasks transform blocks of tiles, and after all of them others multiply a few input channels
 // with a few output channels at all points, whose sums stay in a level-2 cache until they are transformed back.
 // Points are [z point, y point, x point][part][tile][channel of a part].
 
-/// Input channels of a part, whole register tiles at every level.
+/// Input channels of a part of kept points, whole register tiles at every level.
 #define KEPT_SOURCES 48
+
+/// The most sums of one task.
+#define PART_FLOATS 1200000
 
 /// Output channels of a part: whole blocks, fewer where there are more points.
 static int kept_destinations(const ck_convolution_plan *plan) {
@@ -29,12 +36,68 @@ typedef struct winograd_planes {
   int *slots, *gradient_slots;
 } winograd_planes;
 
+/// Channels that one task transforms and multiplies.
+typedef struct winograd_part {
+  int source, sources, destination, destinations;
+} winograd_part;
+
+/// Rounded up to whole vectors.
+static int part_destinations(const ck_convolution_plan *plan) {
+  return ck_minimum(plan->part_blocks * TILE_CHANNELS, packed_channels(plan->destination_channels));
+}
+
+static winograd_part winograd_part_of(const ck_convolution_plan *plan, int part) {
+  const int source_parts = ck_divide_up(plan->source_channels, plan->part_sources);
+  winograd_part result = {
+      .source = part % source_parts * plan->part_sources,
+      .destination = part / source_parts * plan->part_blocks * TILE_CHANNELS};
+  result.sources = ck_minimum(plan->part_sources, plan->source_channels - result.source);
+  result.destinations =
+      ck_minimum(plan->part_blocks * TILE_CHANNELS, plan->destination_channels - result.destination);
+  return result;
+}
+
+/// Where a part's sums begin within a split.
+static ptrdiff_t part_sums(const ck_convolution_plan *plan, const winograd_part *part) {
+  const ptrdiff_t points = (ptrdiff_t)plan->points[0] * plan->points[1] * plan->points[2];
+  return points * ((ptrdiff_t)part->destination * plan->source_channels +
+                   (ptrdiff_t)part->source * packed_channels(part->destinations));
+}
+
+/// Lets tasks take so many input channels, whole groups of 16, with so many blocks of output channels.
+static void set_parts(ck_convolution_plan *plan, int source_parts, int block_parts) {
+  plan->part_sources = ck_round_up(ck_divide_up(plan->source_channels, source_parts), 16);
+  plan->part_blocks = ck_divide_up(plan->channel_blocks, block_parts);
+  plan->channel_splits = ck_divide_up(plan->source_channels, plan->part_sources) *
+                         ck_divide_up(plan->channel_blocks, plan->part_blocks);
+  plan->tasks = plan->splits * plan->channel_splits;
+}
+
+/// Twice as many parts, near squares, which transform least; whether there can be.
+static int halve_parts(ck_convolution_plan *plan) {
+  const int source_parts = ck_divide_up(plan->source_channels, plan->part_sources);
+  const int block_parts = ck_divide_up(plan->channel_blocks, plan->part_blocks);
+  if (plan->part_blocks > 1 && plan->part_sources < plan->part_blocks * TILE_CHANNELS) {
+    set_parts(plan, source_parts, 2 * block_parts);
+  } else if (plan->part_sources > 16) {
+    set_parts(plan, 2 * source_parts, block_parts);
+  } else {
+    return 0;
+  }
+  return 1;
+}
+
+/// More parts where there are fewer tasks than threads; sums stay the same.
+static void share_channels(ck_convolution_plan *plan, int threads) {
+  while (!plan->keeps_points && plan->tasks < threads && halve_parts(plan)) continue;
+}
+
 static ptrdiff_t value_planes_chunk(const ck_convolution_plan *plan) {
-  return winograd_chunk(winograd_slots(plan, plan->block_tiles), packed_channels(plan->source_channels));
+  return winograd_chunk(winograd_slots(plan, plan->block_tiles), packed_channels(plan->part_sources));
 }
 
 static ptrdiff_t gradient_planes_chunk(const ck_convolution_plan *plan) {
-  return winograd_chunk(plan->tile[0] * plan->block_tiles, packed_channels(plan->destination_channels));
+  return winograd_chunk(plan->tile[0] * plan->block_tiles, part_destinations(plan));
 }
 
 static winograd_planes planes_in(const ck_convolution_plan *plan, float *scratch) {
@@ -55,13 +118,14 @@ static ptrdiff_t planes_floats(const ck_convolution_plan *plan) {
 }
 
 static void transform_both(const ck_convolution_plan *plan, const ck_convolution_input *input,
-    const ck_convolution_source *output_gradient, ptrdiff_t first, int count, const winograd_planes *planes) {
+    const ck_convolution_source *output_gradient, const winograd_part *part, ptrdiff_t first, int count,
+    const winograd_planes *planes) {
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
   const int no_origin[3] = {0, 0, 0};
-  transform_boxes(plan, input->sources, input->count, plan->source_size, plan->source_channels, first, count, origin, 0,
-      planes->values, planes->chunk, planes->slots);
-  transform_boxes(plan, output_gradient, 1, plan->destination_size, plan->destination_channels, first, count, no_origin,
-      1, planes->gradients, planes->gradient_chunk, planes->gradient_slots);
+  transform_boxes(plan, input->sources, input->count, plan->source_size, part->source, part->sources, first, count,
+      origin, 0, planes->values, planes->chunk, planes->slots);
+  transform_boxes(plan, output_gradient, 1, plan->destination_size, part->destination, part->destinations, first, count,
+      no_origin, 1, planes->gradients, planes->gradient_chunk, planes->gradient_slots);
 }
 
 static int plan_winograd_weight_gradient(
@@ -78,10 +142,10 @@ static int plan_winograd_weight_gradient(
                                        kept_points(plan, plan->destination_channels, width));
   // Sums that fit in a level-2 cache need not leave it; points beyond a level-3 cache would be read again and again.
   plan->keeps_points = plan->split_floats > 500000 && 2 * kept < 3 * plan->split_floats && kept < 12000000;
+  plan->splits = 1;
   if (plan->keeps_points) {
     plan->block_tiles = (int)ck_minimum(24, (int)((all_tiles + 3) / 4));
-    plan->channel_splits = 1;
-    plan->splits = 1;
+    set_parts(plan, 1, 1);
     plan->tasks = ck_divide_up((int)all_tiles, plan->block_tiles);
     plan->partial_floats = kept + 64;
     plan->reduce_tasks =
@@ -91,15 +155,15 @@ static int plan_winograd_weight_gradient(
     plan->scratch_floats = (transforms > sums ? transforms : sums) + 64;
     return 1;
   }
-  // As many tiles as keep the points in a level-2 cache; but sums that it can't hold are read and written once for each
-  // block, so then blocks are large.
-  const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * sources + (ptrdiff_t)plan->tile[0] * destinations);
-  int tiles = plan->split_floats > 2000000   ? 128
-              : plan->split_floats > 1200000 ? 64
-                                             : ck_minimum(96, ck_maximum(24, (int)(200000 / tile_floats)));
+  set_parts(plan, 1, 1);
+  while (plan->split_floats > PART_FLOATS * plan->channel_splits && halve_parts(plan)) continue;
+  // As many tiles as keep the points in a level-2 cache.
+  const ptrdiff_t tile_floats = flat * ((ptrdiff_t)plan->points[0] * packed_channels(plan->part_sources) +
+                                        (ptrdiff_t)plan->tile[0] * part_destinations(plan));
+  int tiles = ck_minimum(96, ck_maximum(24, (int)(200000 / tile_floats)));
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Few splits, each of several blocks: all partial sums together are to stay in a level-3 cache.
-  int splits = plan->split_floats > 500000 ? 2 : 16;
+  int splits = plan->channel_splits > 2 ? 1 : plan->split_floats > 500000 ? 2 : 16;
   while (splits > 4 && (splits * 3 > blocks || splits * plan->split_floats > 3 * 1024 * 1024)) splits /= 2;
   while (splits > 1 && (splits > blocks || splits * plan->split_floats > 20 * 1024 * 1024)) splits /= 2;
   plan->splits = splits;
@@ -107,12 +171,12 @@ static int plan_winograd_weight_gradient(
   blocks = ck_round_up(blocks, splits);
   tiles = (int)((all_tiles + blocks - 1) / blocks);
   plan->block_tiles = tiles;
-  plan->channel_splits = 1;
-  plan->tasks = splits;
+  plan->tasks = splits * plan->channel_splits;
   plan->partial_floats = splits * plan->split_floats;
   plan->reduce_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
-  plan->scratch_floats = planes_floats(plan) +
-                         plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, destinations)) + 64;
+  plan->scratch_floats =
+      planes_floats(plan) + plan->points[0] * (winograd_chunk(tiles, packed_channels(plan->part_sources)) +
+                                               winograd_chunk(tiles, part_destinations(plan))) + 64;
   return 1;
 }
 
@@ -125,7 +189,8 @@ static void keep_points(const ck_convolution_plan *plan, const ck_convolution_in
   const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
   const int flat = plan->points[1] * plan->points[2], width = kept_destinations(plan);
   const winograd_planes planes = planes_in(plan, scratch);
-  transform_both(plan, input, output_gradient, first, count, &planes);
+  const winograd_part all = winograd_part_of(plan, 0);
+  transform_both(plan, input, output_gradient, &all, first, count, &planes);
   const ptrdiff_t point = kept_points(plan, sources, KEPT_SOURCES);
   const ptrdiff_t gradient_point = kept_points(plan, destinations, width);
   float *const kept_gradient = kept + plan->points[0] * flat * point;
@@ -180,21 +245,21 @@ static void accumulate_winograd(
     return;
   }
   const int *points = plan->points;
-  const int part = task % plan->channel_splits, split = task / plan->channel_splits;
+  const int split = task / plan->channel_splits;
+  const winograd_part part = winograd_part_of(plan, task % plan->channel_splits);
   const int tiles = plan->block_tiles;
   const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   const int blocks = (int)((all_tiles + tiles - 1) / tiles);
   const int first_block = (int)((long)blocks * split / plan->splits);
   const int last_block = (int)((long)blocks * (split + 1) / plan->splits);
-  const int b0 = (int)((long)plan->channel_blocks * part / plan->channel_splits);
-  const int b1 = (int)((long)plan->channel_blocks * (part + 1) / plan->channel_splits);
-  const int sources = plan->source_channels, destinations = plan->destination_channels;
+  const int sources = part.sources, destinations = part.destinations;
+  const int channel_blocks = ck_divide_up(destinations, TILE_CHANNELS);
   const int padded = packed_channels(sources), padded_destinations = packed_channels(destinations);
   const int flat = points[1] * points[2];
   const ptrdiff_t chunk = winograd_chunk(tiles, padded), gradient_chunk = winograd_chunk(tiles, padded_destinations);
   const winograd_planes planes = planes_in(plan, scratch);
   float *const values = scratch + planes_floats(plan), *const gradients = values + points[0] * chunk;
-  float *const sums = partials + split * plan->split_floats;
+  float *const sums = partials + split * plan->split_floats + part_sums(plan, &part);
   const ptrdiff_t point_floats = (ptrdiff_t)sources * padded_destinations;
 
   const int origin[3] = {winograd_origin(plan, 0), winograd_origin(plan, 1), winograd_origin(plan, 2)};
@@ -204,13 +269,13 @@ static void accumulate_winograd(
     const int count = (int)(all_tiles - first < tiles ? all_tiles - first : tiles);
     const ptrdiff_t rest = at + 1 < last_block ? all_tiles - first - tiles : 0;
     const int next_count = (int)(rest < tiles ? rest : tiles);
-    transform_both(plan, input, output_gradient, first, count, &planes);
+    transform_both(plan, input, output_gradient, &part, first, count, &planes);
     winograd_fetch fetch = {.plan = plan};
     fetch_sources(&fetch, input, origin, first + tiles, next_count);
     fetch.regions[fetch.count++] = (winograd_region){
-        .values = output_gradient->values, .channels = destinations, .size = plan->destination_size,
+        .values = output_gradient->values, .channels = plan->destination_channels, .size = plan->destination_size,
         .origin = no_origin, .of_output = 1, .first = first + tiles, .count = next_count};
-    share_fetch(&fetch, flat * points[0] * (b1 - b0) * ck_divide_up(sources, TILE_SLOTS));
+    share_fetch(&fetch, flat * points[0] * channel_blocks * ck_divide_up(sources, TILE_SLOTS));
     for (int p = 0; p < flat; ++p) {
       const float *here = planes.values + p * planes.chunk;
       const float *gradient_here = planes.gradients + p * planes.gradient_chunk;
@@ -225,7 +290,7 @@ static void accumulate_winograd(
         here = values;
         gradient_here = gradients;
       }
-      for (int block = b0; block < b1; ++block) {
+      for (int block = 0; block < channel_blocks; ++block) {
         const int vectors = block_vectors(destinations, block), width = vectors * SIMD_WIDTH;
         for (int z = 0; z < points[0]; ++z) {
           float *const target = sums + p * points[0] * point_floats +
@@ -312,17 +377,21 @@ static void transform_sums_back(
 
 /// Adds the splits of one vector of output channels and up to 16 input channels, and transforms them back.
 static void reduce_splits(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task) {
-  const int sources = plan->source_channels, destinations = plan->destination_channels;
-  const int source_parts = ck_divide_up(sources, 16);
-  const int vector = task / source_parts, first = task % source_parts * 16;
-  const int block = vector / TILE_VECTORS, width = block_vectors(destinations, block) * SIMD_WIDTH;
+  const int groups = ck_divide_up(plan->source_channels, 16);
+  const int vector = task / groups, first = task % groups * 16;
+  const int source_parts = ck_divide_up(plan->source_channels, plan->part_sources);
+  const winograd_part part = winograd_part_of(
+      plan, vector / TILE_VECTORS / plan->part_blocks * source_parts + first / plan->part_sources);
+  const int block = vector / TILE_VECTORS % plan->part_blocks;
+  const int width = block_vectors(part.destinations, block) * SIMD_WIDTH;
   const winograd_sums_layout sums = {
-      .values = partials + (ptrdiff_t)block * plan->points[0] * sources * TILE_CHANNELS +
-                (vector % TILE_VECTORS) * SIMD_WIDTH + (ptrdiff_t)first * width,
-      .source = width, .point = (ptrdiff_t)sources * width,
-      .flat = (ptrdiff_t)plan->points[0] * sources * packed_channels(destinations), .splits = plan->splits,
+      .values = partials + part_sums(plan, &part) + (ptrdiff_t)block * plan->points[0] * part.sources * TILE_CHANNELS +
+                (vector % TILE_VECTORS) * SIMD_WIDTH + (ptrdiff_t)(first - part.source) * width,
+      .source = width, .point = (ptrdiff_t)part.sources * width,
+      .flat = (ptrdiff_t)plan->points[0] * part.sources * packed_channels(part.destinations), .splits = plan->splits,
       .split = plan->split_floats};
-  transform_sums_back(plan, &sums, vector, first, ck_minimum(first + 16, sources), weight_gradient);
+  transform_sums_back(
+      plan, &sums, vector, first, ck_minimum(first + 16, plan->source_channels), weight_gradient);
 }
 
 /// Multiplies one part of the input channels with one of the output channels at all kept points, and transforms back.

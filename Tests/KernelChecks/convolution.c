@@ -432,13 +432,18 @@ static void check_plain(const ck_convolution_kernels *kernels, const ck_convolut
     }
 
     begin("accumulate", name, s);
-    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 1, 4, &plan);
+    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 1, 1, &plan);
     float *weight_result = guarded_floats(weight_floats);
     run_weight_gradient(kernels, &plan, &input, &gradient.sources[0], weight_result);
     expect_close(weight_result, dw, weight_floats, tolerance, 0);
+    kept_points += plan.keeps_points;
     begin("reduce", name, s);
     expect(plan.reduce_tasks > 0 && plan.partial_floats > 0, "%d tasks", plan.reduce_tasks);
-    kept_points += plan.keeps_points;
+    begin("accumulate", "for many threads", s);
+    kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 1, 23, &shared);
+    float *weight_result_of_many = guarded_floats(weight_floats);
+    run_weight_gradient(kernels, &shared, &input, &gradient.sources[0], weight_result_of_many);
+    expect_same(weight_result_of_many, weight_result, weight_floats * sizeof(float));
   }
   release_guarded();
 }
@@ -600,6 +605,42 @@ static void check_mixed(const ck_convolution_kernels *kernels) {
   }
 }
 
+/// Gradients of weights of so many channels and tiles that tasks share the channels, of one and of two sources.
+static void check_shared_channels(const ck_convolution_kernels *kernels) {
+  static const convolution_case cases[] = {{1, 84, 70, {13, 14, 16}, CUBE(3)}, {1, 200, 168, {1, 45, 46}, {1, 3, 3}}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    const ck_convolution_shape shape = shape_of(&cases[i]), *s = &shape;
+    const size_t outputs = output_count(s), weight_floats = weight_count(s);
+    double *read = guarded_doubles(input_count(s));
+    ck_convolution_input input = {.count = i == 0 ? 2 : 1};
+    const int first = i == 0 ? s->input_channels / 2 + 2 : s->input_channels;
+    input.sources[0] = source_of(s->batch, volume(s->input), first, 0, 1, read, 0, s->input_channels);
+    if (i == 0) {
+      input.sources[1] =
+          source_of(s->batch, volume(s->input), s->input_channels - first, 1, 0.2f, read, first, s->input_channels);
+    }
+    const float *g = random_floats(outputs, -1, 1), *w = random_floats(weight_floats, -1, 1);
+    const ck_convolution_source gradient = {.values = g, .channels = s->output_channels, .slope = 1};
+    double *dw = zeros(weight_floats);
+    reference(s, 1, read, doubles_of(w, weight_floats), doubles_of(g, outputs), 0, 0, dw);
+    for (size_t a = 0; a < COUNT_OF(algorithms); a++) {
+      begin("accumulate", "shared channels", s);
+      ck_convolution_plan plan, shared;
+      kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 0, 1, &plan);
+      expect(
+          plan.algorithm != CK_CONVOLUTION_WINOGRAD4 || plan.channel_splits > 1, "%d parts of the channels",
+          plan.channel_splits);
+      float *result = guarded_floats(weight_floats), *result_of_many = guarded_floats(weight_floats);
+      run_weight_gradient(kernels, &plan, &input, &gradient, result);
+      expect_close(result, dw, weight_floats, algorithms[a].tolerance, 0);
+      kernels->plan(s, CK_CONVOLUTION_WEIGHT_GRADIENT, algorithms[a].algorithm, 0, 23, &shared);
+      run_weight_gradient(kernels, &shared, &input, &gradient, result_of_many);
+      expect_same(result_of_many, result, weight_floats * sizeof(float));
+    }
+    release_guarded();
+  }
+}
+
 static void check(ck_instruction_set level) {
   const ck_convolution_kernels *kernels = ck_convolution_kernels_for(level);
   kept_points = 0;
@@ -615,6 +656,7 @@ static void check(ck_instruction_set level) {
     }
   }
   check_mixed(kernels);
+  check_shared_channels(kernels);
   const convolution_case streamed = {1, 2, 16, {64, 64, 65}, {1, 1, 3}};
   check_large(kernels, &streamed, CK_CONVOLUTION_DIRECT, 2e-6, 37);
   check_large(kernels, &streamed, CK_CONVOLUTION_WINOGRAD2, 5e-6, 37);

@@ -138,8 +138,9 @@ typedef struct ck_convolution_plan {
   int patch_stride, run_merged;
   ptrdiff_t slab_floats, patch_floats;
   int splits;
-  /// Whether Winograd weight gradients keep points instead of sums.
-  int keeps_points;
+  /// Winograd weight gradients: whether they keep points instead of sums; the input channels and the blocks of output
+  /// channels that one task takes.
+  int keeps_points, part_sources, part_blocks;
   ptrdiff_t split_floats;
   /// Winograd: output tile and transform points along each axis, tiles along each axis, stacks of tiles along z and y;
   /// the blocks that tiles are shared between, the most tiles of a block, blocks of a task.
