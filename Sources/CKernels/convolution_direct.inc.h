@@ -489,12 +489,12 @@ static int is_narrow(const ck_convolution_plan *plan) {
   return plan->shape.padding_lower[0] == 0 && plan->shape.padding_lower[1] == 0 && plan->shape.padding_lower[2] == 0;
 }
 
-/// One row of pixels of a narrow convolution; sums in the order of `tile_pixels`.
-ALWAYS_INLINE void run_narrow_row(
+/// `all` pixels of an image one after the other; sums in the order of `tile_pixels`.
+ALWAYS_INLINE void run_narrow_pixels(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
-    float *destination, ptrdiff_t first, int image, const int outputs) {
-  for (int x = 0; x < plan->source_size[2]; x += SIMD_WIDTH) {
-    const int count = ck_minimum(SIMD_WIDTH, plan->source_size[2] - x);
+    float *destination, ptrdiff_t first, int all, int image, const int outputs) {
+  for (int x = 0; x < all; x += SIMD_WIDTH) {
+    const int count = ck_minimum(SIMD_WIDTH, all - x);
     simd_float sums[SIMD_WIDTH / 2];
     UNROLL for (int o = 0; o < outputs; ++o) sums[o] = simd_broadcast(bias ? bias[o] : 0);
     const float *weights = packed;
@@ -535,31 +535,29 @@ ALWAYS_INLINE void run_narrow_row(
 
 #define NARROW_CASE(outputs)                                                                             \
   case outputs:                                                                                          \
-    run_narrow_row(plan, input, packed, bias, output->values[0], first, image, outputs);                 \
+    run_narrow_pixels(plan, input, packed, bias, output->values[0], first, all, image, outputs);         \
     break;
 
 /// All pixels of z in z0..<z1, y in y0..<y1.
 static void run_narrow(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
     const ck_convolution_output *output, int image, int z0, int z1, int y0, int y1) {
-  const int *size = plan->source_size;
+  const int *size = plan->source_size, all = (y1 - y0) * size[2];
   for (int z = z0; z < z1; ++z) {
-    for (int y = y0; y < y1; ++y) {
-      const ptrdiff_t first = (((ptrdiff_t)image * size[0] + z) * size[1] + y) * size[2];
-      switch (plan->destination_channels) {
-        NARROW_CASE(1)
-        NARROW_CASE(2)
+    const ptrdiff_t first = (((ptrdiff_t)image * size[0] + z) * size[1] + y0) * size[2];
+    switch (plan->destination_channels) {
+      NARROW_CASE(1)
+      NARROW_CASE(2)
 #if SIMD_WIDTH >= 8
-        NARROW_CASE(3)
-        NARROW_CASE(4)
+      NARROW_CASE(3)
+      NARROW_CASE(4)
 #endif
 #if SIMD_WIDTH >= 16
-        NARROW_CASE(5)
-        NARROW_CASE(6)
-        NARROW_CASE(7)
-        NARROW_CASE(8)
+      NARROW_CASE(5)
+      NARROW_CASE(6)
+      NARROW_CASE(7)
+      NARROW_CASE(8)
 #endif
-      }
     }
   }
 }
