@@ -50,7 +50,9 @@ static void set_blocks(ck_convolution_plan *plan, int may_read_tensor) {
     const ck_axis axis = ck_axis_of(plan, 2, phase);
     if (axis.taps > 1 && axis.offset_step != 1) plan->run_merged = 0;
   }
-  plan->reads_tensor = may_read_tensor && fits && positions_minimum >= TILE_GROUP;
+  // Tiles of strided convolutions read several rows at once, which memory serves slower than a copy of one after the
+  // other.
+  plan->reads_tensor = may_read_tensor && fits && positions_minimum >= TILE_GROUP && source_step == 1;
   if (plan->reads_tensor && plan->shape.groups > 1) plan->run_merged = 0;
 
   const ptrdiff_t taps = ck_kernel_taps(plan);
