@@ -134,7 +134,7 @@ static int plan_winograd_weight_gradient(
   if (!set_winograd_tiles(shape, algorithm, plan)) return 0;
   set_winograd_sizes(plan);
   const ptrdiff_t flat = plan->points[1] * plan->points[2];
-  const int sources = packed_channels(plan->source_channels), destinations = packed_channels(plan->destination_channels);
+  const int destinations = packed_channels(plan->destination_channels);
   const ptrdiff_t all_tiles = winograd_all_tiles(plan);
   plan->split_floats = flat * plan->points[0] * plan->source_channels * destinations;
   const int all_points = (int)flat * plan->points[0], width = kept_destinations(plan);
