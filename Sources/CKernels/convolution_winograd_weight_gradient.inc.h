@@ -17,7 +17,7 @@
 #define KEPT_SOURCES 48
 
 /// The most sums of one task.
-#define PART_FLOATS 1200000
+#define PART_FLOATS 900000
 
 /// Output channels of a part: whole blocks, fewer where there are more points.
 static int kept_destinations(const ck_convolution_plan *plan) {
