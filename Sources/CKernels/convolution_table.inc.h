@@ -49,7 +49,7 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   }
   const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
   // Fetched while others are multiplied.
-  const double read = weights > 12 * megabyte ? 0.2 : weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0;
+  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? 0.075 : weights > megabyte ? 0.03 : 0;
   return products + transforms + transformed + blocks * weights * read;
 }
 

@@ -185,7 +185,7 @@ static int plan_winograd(
   // As many tiles as keep the points in a level-2 cache; but where reading the weights takes longer than fetching the
   // points from a level-3 cache, enough to make use of them.
   int tiles = 12 * ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12))));
-  if (plan->packed_floats > 2 * 1024 * 1024) tiles = 48;
+  if (plan->packed_floats > 2 * 1024 * 1024) tiles = 36;
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Blocks of nearly one size, and an even number of them, so that threads finish together.
   if (all_tiles >= 24) blocks = ck_round_up(blocks, 2);
