@@ -480,10 +480,10 @@ static int run_phase(
   return 1;
 }
 
-/// Whether there are so few results for a pixel (those of an output head) that vectors of channels would be half empty:
-/// then a vector holds pixels.
+/// Whether there are so few results for a pixel (those of an output head) that vectors of output channels would be half
+/// empty: then a vector holds pixels, or input channels (weight gradient).
 static int is_narrow(const ck_convolution_plan *plan) {
-  if (plan->pass != CK_CONVOLUTION_FORWARD || plan->shape.groups != 1) return 0;
+  if (plan->pass == CK_CONVOLUTION_INPUT_GRADIENT || plan->shape.groups != 1) return 0;
   if (2 * plan->destination_channels > SIMD_WIDTH || ck_kernel_taps(plan) != 1) return 0;
   for (int a = 0; a < 3; ++a) {
     if (plan->shape.stride[a] != 1 || plan->source_size[a] != plan->destination_size[a]) return 0;
@@ -535,7 +535,16 @@ ALWAYS_INLINE void run_narrow_pixels(
   }
 }
 
-#define NARROW_CASE(outputs)                                                                             \
+/// Calls CASE(outputs) for the number of results, a constant for the compiler.
+#if SIMD_WIDTH >= 16
+#define NARROW_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#elif SIMD_WIDTH >= 8
+#define NARROW_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+#else
+#define NARROW_CASES(CASE) CASE(1) CASE(2)
+#endif
+
+#define NARROW_RUN(outputs)                                                                              \
   case outputs:                                                                                          \
     run_narrow_pixels(plan, input, packed, bias, output->values[0], first, all, image, outputs);         \
     break;
@@ -548,18 +557,7 @@ static void run_narrow(
   for (int z = z0; z < z1; ++z) {
     const ptrdiff_t first = (((ptrdiff_t)image * size[0] + z) * size[1] + y0) * size[2];
     switch (plan->destination_channels) {
-      NARROW_CASE(1)
-      NARROW_CASE(2)
-#if SIMD_WIDTH >= 8
-      NARROW_CASE(3)
-      NARROW_CASE(4)
-#endif
-#if SIMD_WIDTH >= 16
-      NARROW_CASE(5)
-      NARROW_CASE(6)
-      NARROW_CASE(7)
-      NARROW_CASE(8)
-#endif
+      NARROW_CASES(NARROW_RUN)
     }
   }
 }

@@ -26,6 +26,74 @@ static void plan_direct_weight_gradient(const ck_convolution_shape *shape, int i
       plan->slab_floats + plan->patch_floats + 4 * offset_floats(plan->z_block * plan->y_block) + pixels * TILE_CHANNELS + 64;
 }
 
+/// Adds the products of `all` pixels of an image one after the other to a narrow convolution's partial gradient.
+ALWAYS_INLINE void accumulate_narrow_pixels(
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const float *gradient, float *partial,
+    ptrdiff_t first, int all, int image, const int outputs) {
+  // Chains of additions enough to hide their latency.
+  const int chains = outputs < 4 ? 2 : 1, width = packed_channels(outputs);
+  gradient += first * outputs;
+  for (const ck_convolution_source *source = input->sources; source < input->sources + input->count; ++source) {
+    const int channels = source->channels;
+    const float *const pixels = source->values + first * channels;
+    const ptrdiff_t term = (ptrdiff_t)plan->shape.batch * channels;
+    for (int c = 0; c < channels; c += SIMD_WIDTH, partial += SIMD_WIDTH * width) {
+      const int lanes = ck_minimum(SIMD_WIDTH, channels - c);
+      simd_float mean, scale, offset;
+      const simd_float slope = simd_broadcast(source->slope);
+      if (source->terms) {
+        const float *terms = source->terms + (ptrdiff_t)image * channels + c;
+        mean = simd_load_partial(terms, lanes);
+        scale = simd_load_partial(terms + term, lanes);
+        offset = simd_load_partial(terms + 2 * term, lanes);
+      }
+      simd_float sums[2][SIMD_WIDTH / 2];
+      UNROLL for (int i = 0; i < chains; ++i) {
+        UNROLL for (int o = 0; o < outputs; ++o) sums[i][o] = simd_broadcast(0);
+      }
+      for (int x = 0; x < all; x += chains) {
+        UNROLL for (int i = 0; i < chains; ++i) {
+          if (x + i >= all) continue;
+          const float *at = pixels + (ptrdiff_t)(x + i) * channels + c;
+          simd_float value = lanes == SIMD_WIDTH ? simd_load(at) : simd_load_partial(at, lanes);
+          if (source->terms) value = read_through(value, mean, scale, offset, slope);
+          UNROLL for (int o = 0; o < outputs; ++o) {
+            sums[i][o] = simd_multiply_add(value, simd_load_factor(gradient + (x + i) * outputs + o), sums[i][o]);
+          }
+        }
+      }
+      UNROLL for (int o = 0; o < outputs; ++o) {
+        const simd_float sum = chains == 2 ? sums[0][o] + sums[1][o] : sums[0][o];
+        for (int k = 0; k < lanes; ++k) partial[k * width + o] += sum[k];
+      }
+    }
+    // The next source's channels follow this one's.
+    partial -= (ck_round_up(channels, SIMD_WIDTH) - channels) * width;
+  }
+}
+
+#define NARROW_ACCUMULATE(outputs)                                                                                  \
+  case outputs:                                                                                                     \
+    accumulate_narrow_pixels(                                                                                       \
+        plan, input, output_gradient->values, partial, row * size[2], (y1 - y0) * size[2], image, outputs);         \
+    break;
+
+/// All pixels of a split's blocks of rows.
+static void accumulate_narrow(
+    const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
+    float *partial, int first, int last) {
+  const int *size = plan->source_size;
+  for (int at = first; at < last; ++at) {
+    const int image = at / (plan->z_blocks * plan->y_blocks);
+    const int z0 = at / plan->y_blocks % plan->z_blocks * plan->z_block, y0 = at % plan->y_blocks * plan->y_block;
+    const int z1 = ck_minimum(z0 + plan->z_block, size[0]), y1 = ck_minimum(y0 + plan->y_block, size[1]);
+    for (int z = z0; z < z1 && y0 < y1; ++z) {
+      const ptrdiff_t row = ((ptrdiff_t)image * size[0] + z) * size[1] + y0;
+      switch (plan->destination_channels) { NARROW_CASES(NARROW_ACCUMULATE) }
+    }
+  }
+}
+
 static void accumulate_direct(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
     float *partials, float *scratch, int task) {
@@ -60,6 +128,10 @@ static void accumulate_direct(
   const int row_blocks = shape->batch * plan->z_blocks * plan->y_blocks;
   const int first = (int)((long)row_blocks * split / plan->splits);
   const int last = (int)((long)row_blocks * (split + 1) / plan->splits);
+  if (is_narrow(plan) && !output_gradient->terms) {
+    accumulate_narrow(plan, input, output_gradient, partial, first, last);
+    return;
+  }
   for (int at = first; at < last; ++at) {
     const int image = at / (plan->z_blocks * plan->y_blocks);
     const int z0 = at / plan->y_blocks % plan->z_blocks * plan->z_block, y0 = at % plan->y_blocks * plan->y_block;
