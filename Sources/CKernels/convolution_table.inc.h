@@ -36,10 +36,9 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   double sums = tiles;
   for (int a = 0; a < 3; ++a) sums *= winograd_sums(winograd_kind(plan, a));
   // Parts of the channels are transformed once for each part of the others.
-  const double source_parts = gradient ? ck_divide_up(plan->source_channels, plan->part_sources) : 1;
-  const double block_parts = gradient ? ck_divide_up(plan->channel_blocks, plan->part_blocks) : 1;
-  const double transforms = (points > 100 ? 18 : 12) * (tiles * points * source_vectors * block_parts +
-                                                        sums * vectors * source_parts);
+  const double times = gradient ? block_parts(plan) : 1, gradient_times = gradient ? source_parts(plan) : 1;
+  const double transforms =
+      (points > 100 ? 18 : 12) * (tiles * points * source_vectors * times + sums * vectors * gradient_times);
   if (plan->keeps_points) return products + transforms + 0.9 * weights + 6 * (double)plan->partial_floats;
   if (gradient) {
     const double transformed = weights * (weights > 4 * megabyte ? 0.9 : 0.36);

@@ -78,19 +78,14 @@ ALWAYS_INLINE void accumulate_narrow_pixels(
         plan, input, output_gradient->values, partial, row * size[2], (y1 - y0) * size[2], image, outputs);         \
     break;
 
-/// All pixels of a split's blocks of rows.
+/// All pixels of z in z0..<z1, y in y0..<y1.
 static void accumulate_narrow(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const ck_convolution_source *output_gradient,
-    float *partial, int first, int last) {
+    float *partial, int image, int z0, int z1, int y0, int y1) {
   const int *size = plan->source_size;
-  for (int at = first; at < last; ++at) {
-    const int image = at / (plan->z_blocks * plan->y_blocks);
-    const int z0 = at / plan->y_blocks % plan->z_blocks * plan->z_block, y0 = at % plan->y_blocks * plan->y_block;
-    const int z1 = ck_minimum(z0 + plan->z_block, size[0]), y1 = ck_minimum(y0 + plan->y_block, size[1]);
-    for (int z = z0; z < z1 && y0 < y1; ++z) {
-      const ptrdiff_t row = ((ptrdiff_t)image * size[0] + z) * size[1] + y0;
-      switch (plan->destination_channels) { NARROW_CASES(NARROW_ACCUMULATE) }
-    }
+  for (int z = z0; z < z1; ++z) {
+    const ptrdiff_t row = ((ptrdiff_t)image * size[0] + z) * size[1] + y0;
+    switch (plan->destination_channels) { NARROW_CASES(NARROW_ACCUMULATE) }
   }
 }
 
@@ -128,15 +123,16 @@ static void accumulate_direct(
   const int row_blocks = shape->batch * plan->z_blocks * plan->y_blocks;
   const int first = (int)((long)row_blocks * split / plan->splits);
   const int last = (int)((long)row_blocks * (split + 1) / plan->splits);
-  if (is_narrow(plan) && !output_gradient->terms) {
-    accumulate_narrow(plan, input, output_gradient, partial, first, last);
-    return;
-  }
+  const int narrow = is_narrow(plan) && !output_gradient->terms;
   for (int at = first; at < last; ++at) {
     const int image = at / (plan->z_blocks * plan->y_blocks);
     const int z0 = at / plan->y_blocks % plan->z_blocks * plan->z_block, y0 = at % plan->y_blocks * plan->y_block;
     const int z1 = ck_minimum(z0 + plan->z_block, axes[0].count), y1 = ck_minimum(y0 + plan->y_block, axes[1].count);
     if (z1 <= z0 || y1 <= y0) continue;
+    if (narrow) {
+      accumulate_narrow(plan, input, output_gradient, partial, image, z0, z1, y0, y1);
+      continue;
+    }
     if (!plan->reads_tensor) fill_slab(plan, input, image, group, z0, y0, slab);
     if (plan->uses_patches) fill_patches(plan, axes, z1 - z0, y1 - y0, slab, patches);
     const float *origin = slab;

@@ -46,11 +46,16 @@ static int part_destinations(const ck_convolution_plan *plan) {
   return ck_minimum(plan->part_blocks * TILE_CHANNELS, packed_channels(plan->destination_channels));
 }
 
+static int source_parts(const ck_convolution_plan *plan) {
+  return ck_divide_up(plan->source_channels, plan->part_sources);
+}
+
+static int block_parts(const ck_convolution_plan *plan) { return ck_divide_up(plan->channel_blocks, plan->part_blocks); }
+
 static winograd_part winograd_part_of(const ck_convolution_plan *plan, int part) {
-  const int source_parts = ck_divide_up(plan->source_channels, plan->part_sources);
   winograd_part result = {
-      .source = part % source_parts * plan->part_sources,
-      .destination = part / source_parts * plan->part_blocks * TILE_CHANNELS};
+      .source = part % source_parts(plan) * plan->part_sources,
+      .destination = part / source_parts(plan) * plan->part_blocks * TILE_CHANNELS};
   result.sources = ck_minimum(plan->part_sources, plan->source_channels - result.source);
   result.destinations =
       ck_minimum(plan->part_blocks * TILE_CHANNELS, plan->destination_channels - result.destination);
@@ -64,23 +69,20 @@ static ptrdiff_t part_sums(const ck_convolution_plan *plan, const winograd_part 
                    (ptrdiff_t)part->source * packed_channels(part->destinations));
 }
 
-/// Lets tasks take so many input channels, whole groups of 16, with so many blocks of output channels.
-static void set_parts(ck_convolution_plan *plan, int source_parts, int block_parts) {
-  plan->part_sources = ck_round_up(ck_divide_up(plan->source_channels, source_parts), 16);
-  plan->part_blocks = ck_divide_up(plan->channel_blocks, block_parts);
-  plan->channel_splits = ck_divide_up(plan->source_channels, plan->part_sources) *
-                         ck_divide_up(plan->channel_blocks, plan->part_blocks);
+/// Cuts the input channels, in whole groups of 16, and the blocks of output channels into so many parts at most.
+static void set_parts(ck_convolution_plan *plan, int of_sources, int of_blocks) {
+  plan->part_sources = ck_round_up(ck_divide_up(plan->source_channels, of_sources), 16);
+  plan->part_blocks = ck_divide_up(plan->channel_blocks, of_blocks);
+  plan->channel_splits = source_parts(plan) * block_parts(plan);
   plan->tasks = plan->splits * plan->channel_splits;
 }
 
 /// Twice as many parts, near squares, which transform least; whether there can be.
 static int halve_parts(ck_convolution_plan *plan) {
-  const int source_parts = ck_divide_up(plan->source_channels, plan->part_sources);
-  const int block_parts = ck_divide_up(plan->channel_blocks, plan->part_blocks);
   if (plan->part_blocks > 1 && plan->part_sources < plan->part_blocks * TILE_CHANNELS) {
-    set_parts(plan, source_parts, 2 * block_parts);
+    set_parts(plan, source_parts(plan), 2 * block_parts(plan));
   } else if (plan->part_sources > 16) {
-    set_parts(plan, 2 * source_parts, block_parts);
+    set_parts(plan, 2 * source_parts(plan), block_parts(plan));
   } else {
     return 0;
   }
@@ -379,9 +381,8 @@ static void transform_sums_back(
 static void reduce_splits(const ck_convolution_plan *plan, const float *partials, float *weight_gradient, int task) {
   const int groups = ck_divide_up(plan->source_channels, 16);
   const int vector = task / groups, first = task % groups * 16;
-  const int source_parts = ck_divide_up(plan->source_channels, plan->part_sources);
   const winograd_part part = winograd_part_of(
-      plan, vector / TILE_VECTORS / plan->part_blocks * source_parts + first / plan->part_sources);
+      plan, vector / TILE_VECTORS / plan->part_blocks * source_parts(plan) + first / plan->part_sources);
   const int block = vector / TILE_VECTORS % plan->part_blocks;
   const int width = block_vectors(part.destinations, block) * SIMD_WIDTH;
   const winograd_sums_layout sums = {
