@@ -168,10 +168,32 @@ static void pack_direct(const ck_convolution_plan *plan, const float *weights, f
   }
 }
 
+/// A source's terms for a vector of channels.
+typedef struct source_terms {
+  simd_float mean, scale, offset, slope;
+} source_terms;
+
+/// Terms of `lanes` channels of one instance, parts `term` apart.
+ALWAYS_INLINE source_terms source_terms_of(const float *terms, ptrdiff_t term, float slope, int lanes) {
+  return (source_terms){
+      .mean = simd_load_lanes(terms, lanes),
+      .scale = simd_load_lanes(terms + term, lanes),
+      .offset = simd_load_lanes(terms + 2 * term, lanes),
+      .slope = simd_broadcast(slope)};
+}
+
+/// Terms of a source's channels from `channel` on.
+ALWAYS_INLINE source_terms source_terms_at(
+    const ck_convolution_source *source, int batch, int image, int channel, int lanes) {
+  return source_terms_of(
+      source->terms + (ptrdiff_t)image * source->channels + channel, (ptrdiff_t)batch * source->channels, source->slope,
+      lanes);
+}
+
 /// What is read for a value of a source with terms.
-ALWAYS_INLINE simd_float read_through(
-    simd_float value, simd_float mean, simd_float scale, simd_float offset, simd_float slope) {
-  const simd_float z = simd_multiply_add(value - mean, scale, offset);
+ALWAYS_INLINE simd_float read_through(simd_float value, const source_terms *terms) {
+  const simd_float z = simd_multiply_add(value - terms->mean, terms->scale, terms->offset);
+  const simd_float slope = terms->slope;
   // With slopes in 0 ... 1 the larger of both; where the instruction takes one of two, of equals and of NaN the latter.
 #if defined(SIMD_AVX512)
   return (simd_float)_mm512_max_ps((__m512)(z * slope), (__m512)z);
@@ -196,24 +218,19 @@ static void read_pixels(const ck_convolution_source *source, int batch, int imag
     }
     return;
   }
-  const float *const mean = source->terms + (ptrdiff_t)image * stride + first;
-  const ptrdiff_t term = batch * stride;
-  const simd_float slope = simd_broadcast(source->slope);
   for (int c = 0; c < channels; c += SIMD_WIDTH) {
     const int lanes = ck_minimum(SIMD_WIDTH, channels - c);
+    const source_terms terms = source_terms_at(source, batch, image, first + c, lanes);
     const float *from = pixels_from + first + c;
     float *at = to + c;
     if (lanes == SIMD_WIDTH) {
-      const simd_float m = simd_load(mean + c), s = simd_load(mean + term + c), o = simd_load(mean + 2 * term + c);
       for (ptrdiff_t x = 0; x < pixels; ++x) {
-        simd_store(at + x * to_stride, read_through(simd_load(from + x * stride), m, s, o, slope));
+        simd_store(at + x * to_stride, read_through(simd_load(from + x * stride), &terms));
       }
     } else {
-      const simd_float m = simd_load_partial(mean + c, lanes), s = simd_load_partial(mean + term + c, lanes),
-                       o = simd_load_partial(mean + 2 * term + c, lanes);
       for (ptrdiff_t x = 0; x < pixels; ++x) {
         const simd_float value = simd_load_partial(from + x * stride, lanes);
-        simd_store_partial(at + x * to_stride, read_through(value, m, s, o, slope), lanes);
+        simd_store_partial(at + x * to_stride, read_through(value, &terms), lanes);
       }
     }
   }
@@ -503,8 +520,6 @@ ALWAYS_INLINE void run_narrow_pixels(
     for (const ck_convolution_source *source = input->sources; source < input->sources + input->count; ++source) {
       const int channels = source->channels;
       const float *const pixels = source->values + (first + x) * channels;
-      const float *const terms = source->terms ? source->terms + (ptrdiff_t)image * channels : 0;
-      const ptrdiff_t term = (ptrdiff_t)plan->shape.batch * channels;
       for (int c = 0; c < channels; c += SIMD_WIDTH) {
         const int lanes = ck_minimum(SIMD_WIDTH, channels - c);
         simd_float values[SIMD_WIDTH];
@@ -515,10 +530,9 @@ ALWAYS_INLINE void run_narrow_pixels(
             values[p] = p < count ? simd_load_partial(pixels + p * channels + c, lanes) : simd_broadcast(0);
           }
         }
-        if (terms) {
-          const simd_float mean = simd_load_partial(terms + c, lanes), scale = simd_load_partial(terms + term + c, lanes),
-                           offset = simd_load_partial(terms + 2 * term + c, lanes), slope = simd_broadcast(source->slope);
-          UNROLL for (int p = 0; p < SIMD_WIDTH; ++p) values[p] = read_through(values[p], mean, scale, offset, slope);
+        if (source->terms) {
+          const source_terms terms = source_terms_at(source, plan->shape.batch, image, c, lanes);
+          UNROLL for (int p = 0; p < SIMD_WIDTH; ++p) values[p] = read_through(values[p], &terms);
         }
         simd_transpose(values);
         for (int k = 0; k < lanes; ++k, weights += SIMD_WIDTH) {

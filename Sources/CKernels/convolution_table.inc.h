@@ -36,9 +36,9 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   double sums = tiles;
   for (int a = 0; a < 3; ++a) sums *= winograd_sums(winograd_kind(plan, a));
   // Parts of the channels are transformed once for each part of the others.
-  const double times = gradient ? block_parts(plan) : 1, gradient_times = gradient ? source_parts(plan) : 1;
+  const double source_times = gradient ? block_parts(plan) : 1, sum_times = gradient ? source_parts(plan) : 1;
   const double transforms =
-      (points > 100 ? 18 : 12) * (tiles * points * source_vectors * times + sums * vectors * gradient_times);
+      (points > 100 ? 18 : 12) * (tiles * points * source_vectors * source_times + sums * vectors * sum_times);
   if (plan->keeps_points) return products + transforms + 0.9 * weights + 6 * (double)plan->partial_floats;
   if (gradient) {
     const double transformed = weights * (weights > 4 * megabyte ? 0.9 : 0.36);

@@ -36,17 +36,10 @@ ALWAYS_INLINE void accumulate_narrow_pixels(
   for (const ck_convolution_source *source = input->sources; source < input->sources + input->count; ++source) {
     const int channels = source->channels;
     const float *const pixels = source->values + first * channels;
-    const ptrdiff_t term = (ptrdiff_t)plan->shape.batch * channels;
     for (int c = 0; c < channels; c += SIMD_WIDTH, partial += SIMD_WIDTH * width) {
       const int lanes = ck_minimum(SIMD_WIDTH, channels - c);
-      simd_float mean, scale, offset;
-      const simd_float slope = simd_broadcast(source->slope);
-      if (source->terms) {
-        const float *terms = source->terms + (ptrdiff_t)image * channels + c;
-        mean = simd_load_partial(terms, lanes);
-        scale = simd_load_partial(terms + term, lanes);
-        offset = simd_load_partial(terms + 2 * term, lanes);
-      }
+      source_terms terms;
+      if (source->terms) terms = source_terms_at(source, plan->shape.batch, image, c, lanes);
       simd_float sums[2][SIMD_WIDTH / 2];
       UNROLL for (int i = 0; i < chains; ++i) {
         UNROLL for (int o = 0; o < outputs; ++o) sums[i][o] = simd_broadcast(0);
@@ -56,7 +49,7 @@ ALWAYS_INLINE void accumulate_narrow_pixels(
           if (x + i >= all) continue;
           const float *at = pixels + (ptrdiff_t)(x + i) * channels + c;
           simd_float value = lanes == SIMD_WIDTH ? simd_load(at) : simd_load_partial(at, lanes);
-          if (source->terms) value = read_through(value, mean, scale, offset, slope);
+          if (source->terms) value = read_through(value, &terms);
           UNROLL for (int o = 0; o < outputs; ++o) {
             sums[i][o] = simd_multiply_add(value, simd_load_factor(gradient + (x + i) * outputs + o), sums[i][o]);
           }

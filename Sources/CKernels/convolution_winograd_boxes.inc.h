@@ -37,12 +37,10 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
   const int samples_x = gradient ? winograd_outputs(tile_x) : points_x;
   const int advance_y = gradient ? samples_y : tile_y == WINOGRAD_STRIDED ? 4 : tile_y;
   // What is written could be the box itself, for all the compiler knows: without copies it would read it again and again.
-  const ptrdiff_t chunk = box->chunk, plane = box->plane, row = box->row, pixel = box->pixel, term = box->term;
+  const ptrdiff_t chunk = box->chunk, plane = box->plane, row = box->row, pixel = box->pixel;
   const ptrdiff_t slot = box->slot;
   const int channels = box->channels, planes = box->planes, tiles = box->tiles;
   const int all_rows = (tiles - 1) * advance_y + samples_y;
-  const float *const terms = box->terms;
-  const simd_float slope = simd_broadcast(reads_through ? box->slope : 1);
   LOOP for (int z = 0; z < planes; ++z) {
     LOOP for (int c = 0; c < channels; c += SIMD_WIDTH) {
       simd_float rows[WINOGRAD_STACK * 4 + 2][WINOGRAD_POINTS];
@@ -56,12 +54,9 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
         continue;
       }
       const float *pixels = box->pixels + z * plane + c;
-      simd_float mean, scale, offset;
+      source_terms terms;
       if (reads_through) {
-        const int lanes = careful ? channels - c : SIMD_WIDTH;
-        mean = simd_load_lanes(terms + c, lanes);
-        scale = simd_load_lanes(terms + term + c, lanes);
-        offset = simd_load_lanes(terms + 2 * term + c, lanes);
+        terms = source_terms_of(box->terms + c, box->term, box->slope, careful ? channels - c : SIMD_WIDTH);
       }
       LOOP for (int y = 0; y < all_rows; ++y) {
         simd_float x[WINOGRAD_POINTS];
@@ -70,7 +65,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
           UNROLL for (int k = 0; k < samples_x; ++k) {
             if (inside && k >= box->low[2] && k < box->high[2]) {
               x[k] = simd_load_lanes(pixels + y * row + k * pixel, channels - c);
-              if (reads_through) x[k] = read_through(x[k], mean, scale, offset, slope);
+              if (reads_through) x[k] = read_through(x[k], &terms);
             } else {
               x[k] = simd_broadcast(0);
             }
@@ -78,7 +73,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
         } else {
           UNROLL for (int k = 0; k < samples_x; ++k) {
             x[k] = simd_load(pixels + y * row + k * pixel);
-            if (reads_through) x[k] = read_through(x[k], mean, scale, offset, slope);
+            if (reads_through) x[k] = read_through(x[k], &terms);
           }
         }
         if (gradient) {
