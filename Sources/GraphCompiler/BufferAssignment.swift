@@ -22,6 +22,15 @@ struct BufferAssignment {
     /// The first and last node that touch it.
     var first: Int
     var last: Int
+    /// The parts of it that are in use, each for a time.
+    var spans: [Span] = []
+  }
+
+  /// Bytes of a buffer that are in use from one node to another.
+  struct Span {
+    var first: Int
+    var last: Int
+    var bytes: Range<Int>
   }
 
   static let inPlaceName = "in-place"
@@ -126,7 +135,27 @@ struct BufferAssignment {
       buffers[buffer].last = end
     }
     for update in inputOfUpdate.keys {
-      if let buffer = bufferOfValue[update], buffers[buffer].home == .arena { buffers[buffer].last = end }
+      guard let buffer = bufferOfValue[update], buffers[buffer].home == .arena else { continue }
+      buffers[buffer].last = end
+      lastUse[update] = end
+    }
+    setSpans(graph, lastUse)
+  }
+
+  /// A buffer whose values begin at different places has room for each while it lives; others are in use as a whole.
+  private mutating func setSpans(_ graph: Graph, _ lastUse: [Int]) {
+    for buffer in buffers.indices where !grownBuffers.contains(buffer) {
+      let (first, last, byteCount) = (buffers[buffer].first, buffers[buffer].last, buffers[buffer].byteCount)
+      buffers[buffer].spans = [Span(first: first, last: last, bytes: 0..<byteCount)]
+    }
+    for (index, node) in graph.nodes.enumerated() {
+      for output in node.outputs {
+        guard let buffer = bufferOfValue[output], grownBuffers.contains(buffer) else { continue }
+        let offset = offsetOfValue[output]
+        buffers[buffer].spans.append(
+          Span(
+            first: index, last: max(index, lastUse[output]), bytes: offset..<offset + graph.values[output].byteCount))
+      }
     }
   }
 
@@ -169,17 +198,15 @@ struct BufferAssignment {
   /// The most bytes in planned and result memory at once, if nothing were lost between buffers.
   var peakByteCount: Int {
     let steps = (buffers.map(\.last).max() ?? 0) + 2
-    var change = [Int](repeating: 0, count: steps + 1)
+    var inUse = [Int](repeating: 0, count: steps)
     for buffer in buffers where buffer.home == .arena || buffer.home == .result {
-      change[buffer.first + 1] += buffer.byteCount
-      change[buffer.last + 2] -= buffer.byteCount
+      for step in buffer.first...buffer.last {
+        let bytes = buffer.spans.lazy.filter { $0.first <= step && step <= $0.last }.map(\.bytes)
+        let (lower, upper) = bytes.reduce((Int.max, 0)) { (min($0.0, $1.lowerBound), max($0.1, $1.upperBound)) }
+        inUse[step + 1] += max(0, upper - lower)
+      }
     }
-    var (now, most) = (0, 0)
-    for step in change {
-      now += step
-      most = max(most, now)
-    }
-    return most
+    return inUse.max() ?? 0
   }
 }
 

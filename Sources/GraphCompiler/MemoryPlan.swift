@@ -87,37 +87,57 @@ struct MemoryPlan: Sendable {
   /// The most bytes that a run takes besides its inputs.
   var peakByteCount: Int { arenaByteCount + resultByteCount }
 
-  /// Places the largest buffers first, each in the smallest gap between those that live at the same time: the greedy
-  /// order of Pisarchyk, Lee: "Efficient memory management for deep neural net inference", arXiv:2001.03288.
+  /// Places the largest buffers first, the greedy order of Pisarchyk, Lee: "Efficient memory management for deep neural net
+  /// inference", arXiv:2001.03288, or those first that take most for longest, whichever needs the smaller arena.
   private static func offsets(_ buffers: [BufferAssignment.Buffer]) -> [Int] {
+    let indices = buffers.indices.filter { buffers[$0].home == .arena }
+    func arrangement(by weight: (BufferAssignment.Buffer) -> Int) -> (offsets: [Int], byteCount: Int) {
+      let weights = buffers.map(weight)
+      let offsets = Self.offsets(buffers, inOrder: indices.sorted { (weights[$0], $1) > (weights[$1], $0) })
+      return (offsets, indices.map { offsets[$0] + buffers[$0].byteCount }.max() ?? 0)
+    }
+    let bySize = arrangement { $0.byteCount }
+    let byTime = arrangement { $0.byteCount * ($0.last - $0.first + 1) }
+    return byTime.byteCount < bySize.byteCount ? byTime.offsets : bySize.offsets
+  }
+
+  /// Places buffers one after another, each in the smallest gap between those that live at the same time.
+  private static func offsets(_ buffers: [BufferAssignment.Buffer], inOrder order: [Int]) -> [Int] {
     var offsets = [Int](repeating: 0, count: buffers.count)
-    let order = buffers.indices.filter { buffers[$0].home == .arena }
-      .sorted { (buffers[$0].byteCount, $1) > (buffers[$1].byteCount, $0) }
-    var placed: [Int] = []
+    var placed: [BufferAssignment.Span] = []
     for index in order {
-      let buffer = buffers[index]
-      let size = Self.placedByteCount(buffer)
-      let neighbours = placed.filter { buffers[$0].first <= buffer.last && buffer.first <= buffers[$0].last }
-        .sorted { offsets[$0] < offsets[$1] }
-      var (best, bestGap) = (-1, Int.max)
-      var end = 0
-      for other in neighbours {
-        let gap = offsets[other] - end
-        if gap >= size, gap < bestGap { (best, bestGap) = (end, gap) }
-        end = max(end, offsets[other] + Self.placedByteCount(buffers[other]))
+      let spans = buffers[index].spans.map(Self.placed)
+      // Offsets at which a span would lie over another of its time.
+      let refused = spans.flatMap { span in
+        placed.filter { $0.first <= span.last && span.first <= $0.last }.map {
+          $0.bytes.lowerBound - span.bytes.upperBound + 1..<$0.bytes.upperBound - span.bytes.lowerBound
+        }
       }
-      offsets[index] = best >= 0 ? best : end
-      placed.append(index)
+      var (best, fewest) = (-1, Int.max)
+      var offset = 0
+      for range in refused.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+        let choices = range.lowerBound - offset
+        if choices > 0, choices < fewest { (best, fewest) = (offset, choices) }
+        offset = max(offset, range.upperBound)
+      }
+      offsets[index] = best >= 0 ? best : offset
+      placed += spans.map {
+        .init(
+          first: $0.first, last: $0.last,
+          bytes: $0.bytes.lowerBound + offsets[index]..<$0.bytes.upperBound + offsets[index])
+      }
     }
     return offsets
   }
 
-  /// What a buffer takes in the arena. Large ones are not followed by the next at once: where tensors of one size begin at
+  /// What a span takes in the arena. Large ones are not followed by the next at once: where tensors of one size begin at
   /// the same offset in a page, a processor that compares only those bits takes a load from one for a load of what it just
   /// stored to another, and waits.
-  private static func placedByteCount(_ buffer: BufferAssignment.Buffer) -> Int {
-    let lines = buffer.byteCount.roundedUp(toMultipleOf: alignment)
-    return lines < 1 << 20 ? lines : lines + 17 * alignment
+  private static func placed(_ span: BufferAssignment.Span) -> BufferAssignment.Span {
+    var span = span
+    let lines = span.bytes.upperBound.roundedUp(toMultipleOf: alignment)
+    span.bytes = span.bytes.lowerBound..<lines + (lines < 1 << 20 ? 0 : 17 * alignment)
+    return span
   }
 }
 

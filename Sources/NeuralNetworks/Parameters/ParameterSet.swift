@@ -105,10 +105,10 @@ public struct BufferUpdate: Sendable {
 extension ParameterLayout {
   fileprivate var convolutionWeights: [Int] { trainable.filter { entries[$0].shape.rank > 2 } }
 
-  /// The most bytes that packed weights of one of `setCount` sets may take: 512 MiB for all sets, or as much as the
+  /// The most bytes that packed weights of one of `setCount` sets may take: 1.5 GiB for all sets, or as much as the
   /// weights themselves where that is more. Winograd's are up to eight times as large.
   package func packedByteLimit(setCount: Int) -> Int {
     let weights = convolutionWeights.reduce(0) { $0 + entries[$1].shape.count * entries[$1].elementType.byteCount }
-    return min(8 * weights, max(weights, (512 << 20) / max(setCount, 1)))
+    return min(8 * weights, max(weights, (3 << 29) / max(setCount, 1)))
   }
 }

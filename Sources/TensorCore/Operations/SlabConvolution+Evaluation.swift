@@ -9,17 +9,21 @@ struct SlabWalk {
   let depth: Int
   private let kernel: Int
   private let padding: Int
-  private let slabPositions: Int
+  /// Positions of a slab, at most; never less for a larger result.
+  private let positions: Int
   /// Winograd's tiles have 4 planes at most.
   private static let tile = 4
+  /// Tiles that share what they transform; slabs as high as a stack of them take up to so many times the positions.
+  private static let stack = 4
 
   init(result: Shape, kernel: Int, padding: Int, slabPositions: Int) {
     extent = result[1]
     plane = max(1, result.spatial.dropFirst().reduce(1, *))
-    depth = max(Self.tile, slabPositions / plane / Self.tile * Self.tile)
+    let largest = max(slabPositions, Self.tile * plane, min(Self.stack * slabPositions, Self.stack * Self.tile * plane))
+    depth = largest / plane / Self.tile * Self.tile
+    positions = min(largest, extent * plane)
     self.kernel = kernel
     self.padding = padding
-    self.slabPositions = slabPositions
   }
 
   var count: Int { (extent + depth - 1) / depth }
@@ -31,9 +35,6 @@ struct SlabWalk {
     let output = output(slab)
     return max(0, output.lowerBound - padding)..<min(extent, output.upperBound - padding + kernel - 1)
   }
-
-  /// Positions of a slab, at most; never less for a larger result.
-  private var positions: Int { min(max(slabPositions, Self.tile * plane), extent * plane) }
 
   /// Positions by which the result must be ahead of a source whose memory it takes.
   var lead: Int { positions + padding * plane }
@@ -172,7 +173,7 @@ extension SlabConvolution {
     let weight = arguments[composed.sources.inputCount]
     return SlabWalk(
       result: composed.shapes(of: arguments)[0], kernel: weight[2], padding: composed.geometry.paddingLower[0],
-      slabPositions: slabPositions * (upsampling == nil ? Self.thickness : 1))
+      slabPositions: slabPositions)
   }
 
   /// The size of the result, all instances together, in whole slabs.

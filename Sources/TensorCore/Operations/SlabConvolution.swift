@@ -16,15 +16,12 @@ public struct SlabConvolution: Operation {
   /// Makes the first source: kernel and stride alike, no padding.
   public var upsampling: FusedTransposedConvolution?
   public var upsamplingHasBias: Bool
-  /// Positions of the result that a slab has at most, unless four planes have more; several times as many where nothing is
-  /// upsampled.
+  /// Positions of the result that a slab has at most, unless four planes have more; four times as many where they fit into
+  /// sixteen planes.
   public var slabPositions: Int
 
-  /// Slabs of this many positions keep a core busy and, with 32 channels, stay in a level-3 cache.
+  /// Slabs of this many positions keep a core busy.
   public static let standardSlabPositions = 1 << 16
-
-  /// Slabs that hold nothing upsampled are thicker, because stacks of four of Winograd's tiles share what they transform.
-  static let thickness = 4
 
   public init(
     _ composed: FusedConvolution, upsampling: FusedTransposedConvolution?, upsamplingHasBias: Bool, slabPositions: Int
