@@ -9,22 +9,25 @@ trap 'rm -f "$log"' EXIT
 set +e
 swift test -c release "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
-# The golden networks and training steps once more for each convolution algorithm and each instruction set.
+# Golden tests once more for a convolution algorithm or an instruction set: networks and predictions, and what more is named.
 again() {
   echo
   echo "Golden tests with $1:"
-  env "$1" swift test -c release --skip-build --filter 'NeuralNetworksTests.Golden|InferenceTests.ModelFolderGolden' 2>&1 |
+  env "$1" swift test -c release --skip-build --filter "NeuralNetworksTests.GoldenNetwork|InferenceTests.ModelFolderGolden${2-}" 2>&1 |
     tee -a "$log" | grep -E '✘|↳ .*(differ|is )|Test run with'
   local result=${PIPESTATUS[0]}
   [ "$result" -eq 0 ] || status=$result
 }
+training='|NeuralNetworksTests.Golden'
 if [ $# -eq 0 ]; then
   # The Swift tests run this processor's levels; NEON needs an emulator here.
   Scripts/test-kernels.sh neon 2>&1 | tee -a "$log"
   kernels=${PIPESTATUS[0]}
   [ "$status" -ne 0 ] || status=$kernels
-  for algorithm in direct winograd2 winograd4; do again "nnUNet_conv_algorithm=$algorithm"; done
-  for level in avx2 portable; do again "nnUNet_max_isa=$level"; done
+  for algorithm in direct winograd2 winograd4; do again "nnUNet_conv_algorithm=$algorithm" "$training"; done
+  # Of predictions: gradients add up the roundings of larger tiles.
+  for algorithm in fastest winograd6; do again "nnUNet_conv_algorithm=$algorithm"; done
+  for level in avx2 portable; do again "nnUNet_max_isa=$level" "$training"; done
 fi
 set -e
 

@@ -6,11 +6,12 @@ import TensorCore
 enum Mode: String, ExpressibleByArgument, CaseIterable, Sendable {
   /// Every layer an operation of its own.
   case eager
-  /// Predictions with fused operations and packed weights kept between calls, which is what runs where nothing is
-  /// compiled.
+  /// Predictions with fused operations, the fastest convolutions and packed weights kept between calls, which is what runs
+  /// where nothing is compiled.
   case fused
   case compiled
-  /// Compiled, and packed weights kept between calls, which is what nnUNetv2_predict does. A training step packs anew.
+  /// Compiled, with the fastest convolutions and packed weights kept between calls, which is what nnUNetv2_predict does. A
+  /// training step packs anew, and its convolutions round less.
   case prediction
 
   var compiles: Bool { self == .compiled || self == .prediction }

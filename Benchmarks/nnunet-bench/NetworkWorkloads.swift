@@ -44,9 +44,12 @@ private func options(_ mode: Mode) -> CompilerOptions {
 private func forward(_ name: String, _ architecture: UNetArchitecture, shape: Shape) -> Workload {
   Workload(name: name) { mode in
     var generator = RandomGenerator(seed: 0)
-    let network = UNet(architecture, inputChannels: shape.channels, headCount: classCount)
+    var network = UNet(architecture, inputChannels: shape.channels, headCount: classCount)
     var parameters = network.initialParameters(&generator)
-    if mode == .fused || mode == .prediction { parameters = parameters.preparedForPrediction() }
+    if mode == .fused || mode == .prediction {
+      network.convolutionAlgorithm = .forPrediction
+      parameters = parameters.preparedForPrediction()
+    }
     let input = normal(shape, &generator)
     let operations = network.convolutionOperations(
       extents: shape.spatial, batchSize: shape[0], deepSupervision: false)

@@ -48,7 +48,7 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   }
   const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
   // Fetched while others are multiplied.
-  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? 0.075 : weights > megabyte ? 0.03 : 0;
+  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0;
   return products + transforms + transformed + blocks * weights * read;
 }
 
@@ -72,15 +72,19 @@ static int plan_tiles(
 static void choose_plan(
     const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     ck_convolution_plan *plan) {
+  // Those with tiles of 6 last. Axes without a choice take any tile: of several names for one plan, the first is given.
   static const ck_convolution_algorithm choices[] = {
       CK_CONVOLUTION_WINOGRAD2,   CK_CONVOLUTION_WINOGRAD4,   CK_CONVOLUTION_WINOGRAD224, CK_CONVOLUTION_WINOGRAD242,
-      CK_CONVOLUTION_WINOGRAD244, CK_CONVOLUTION_WINOGRAD422, CK_CONVOLUTION_WINOGRAD424, CK_CONVOLUTION_WINOGRAD442};
-  const int is_free = algorithm == CK_CONVOLUTION_AUTO;
+      CK_CONVOLUTION_WINOGRAD244, CK_CONVOLUTION_WINOGRAD422, CK_CONVOLUTION_WINOGRAD424, CK_CONVOLUTION_WINOGRAD442,
+      CK_CONVOLUTION_WINOGRAD6,   CK_CONVOLUTION_WINOGRAD246, CK_CONVOLUTION_WINOGRAD264, CK_CONVOLUTION_WINOGRAD266,
+      CK_CONVOLUTION_WINOGRAD446, CK_CONVOLUTION_WINOGRAD464};
+  const size_t choice_count = algorithm == CK_CONVOLUTION_AUTO ? 8 : sizeof choices / sizeof *choices;
+  const int is_free = algorithm == CK_CONVOLUTION_AUTO || algorithm == CK_CONVOLUTION_FASTEST;
   if (!is_free && algorithm != CK_CONVOLUTION_DIRECT && plan_tiles(shape, pass, algorithm, plan)) return;
   plan_directly(shape, pass, is_plain, plan);
   if (!is_free) return;
   double best = modelled_cost(plan);
-  for (size_t i = 0; i < sizeof choices / sizeof *choices; ++i) {
+  for (size_t i = 0; i < choice_count; ++i) {
     ck_convolution_plan other;
     if (!plan_tiles(shape, pass, choices[i], &other)) continue;
     const double cost = modelled_cost(&other);

@@ -106,15 +106,13 @@ static const product_function product_table[2] = {product_points_1, product_poin
 static int set_winograd_tiles(
     const ck_convolution_shape *shape, ck_convolution_algorithm algorithm, ck_convolution_plan *plan) {
   if (shape->groups != 1) return 0;
-  int threes = 0, twos = 0, fours = 0;
+  int threes = 0;
   for (int a = 0; a < 3; ++a) {
     const int stride = shape->stride[a];
     if (shape->kernel[a] == 1 && stride == 1) {
       plan->tile[a] = 1;
     } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 1) {
       plan->tile[a] = (int)algorithm >> 4 * (2 - a) & 15;
-      if (plan->tile[a] == 2) ++twos;
-      if (plan->tile[a] == 4) ++fours;
       ++threes;
     } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 2 &&
                plan->pass != CK_CONVOLUTION_INPUT_GRADIENT) {
@@ -126,11 +124,7 @@ static int set_winograd_tiles(
   }
   // Within a plane strides are the same, or there is one axis only.
   if (plan->tile[1] > 1 && plan->tile[2] > 1 && shape->stride[1] != shape->stride[2]) return 0;
-  // What axes without a choice would have makes no difference.
-  plan->algorithm = twos && fours ? algorithm
-                    : twos        ? CK_CONVOLUTION_WINOGRAD2
-                    : fours       ? CK_CONVOLUTION_WINOGRAD4
-                                  : algorithm;
+  plan->algorithm = algorithm;
   return threes > 0;
 }
 
@@ -185,7 +179,7 @@ static int plan_winograd(
   // As many tiles as keep the points in a level-2 cache; but where reading the weights takes longer than fetching the
   // points from a level-3 cache, enough to make use of them.
   int tiles = 12 * ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12))));
-  if (plan->packed_floats > 2 * 1024 * 1024) tiles = 36;
+  if (plan->packed_floats > 2 * 1024 * 1024) tiles = plan->points[0] > 1 && flat > 36 ? 24 : 36;
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Blocks of nearly one size, and an even number of them, so that threads finish together.
   if (all_tiles >= 24) blocks = ck_round_up(blocks, 2);
@@ -226,7 +220,8 @@ ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float
     case 1: transform_weight(1, g, u); break;
     case 2: transform_weight(2, g, u); break;
     case WINOGRAD_STRIDED: transform_weight(WINOGRAD_STRIDED, g, u); break;
-    default: transform_weight(4, g, u); break;
+    case 4: transform_weight(4, g, u); break;
+    default: transform_weight(6, g, u); break;
   }
 }
 

@@ -43,7 +43,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
   const int all_rows = (tiles - 1) * advance_y + samples_y;
   LOOP for (int z = 0; z < planes; ++z) {
     LOOP for (int c = 0; c < channels; c += SIMD_WIDTH) {
-      simd_float rows[WINOGRAD_STACK * 4 + 2][WINOGRAD_POINTS];
+      simd_float rows[WINOGRAD_STACK * WINOGRAD_OUTPUTS + 2][WINOGRAD_POINTS];
       float *target = box->target + z * slot + c;
       if (careful && (z < box->low[0] || z >= box->high[0])) {
         LOOP for (int t = 0; t < tiles; ++t, target += planes * slot) {
@@ -147,17 +147,17 @@ ALWAYS_INLINE void transform_back(
   int starts = counts && result->starts;
   if (counts && !starts) shift = simd_load(result->moments);
   LOOP for (int z = 0; z < result->planes; ++z) {
-    simd_float rows[4][WINOGRAD_POINTS];
+    simd_float rows[WINOGRAD_OUTPUTS][WINOGRAD_POINTS];
     const float *points = result->points + (ptrdiff_t)z * points_y * points_x * chunk;
     LOOP for (int k = 0; k < points_x; ++k) {
-      simd_float m[WINOGRAD_POINTS], y[4];
+      simd_float m[WINOGRAD_POINTS], y[WINOGRAD_OUTPUTS];
       UNROLL for (int p = 0; p < points_y; ++p) m[p] = simd_load(points + (p * points_x + k) * chunk);
       transform_output(tile_y, m, y);
       UNROLL for (int p = 0; p < rows_y; ++p) rows[p][k] = y[p];
     }
     LOOP for (int p = 0; p < rows_y; ++p) {
       if (careful && p >= rows_here) break;
-      simd_float m[WINOGRAD_POINTS], y[4];
+      simd_float m[WINOGRAD_POINTS], y[WINOGRAD_OUTPUTS];
       UNROLL for (int k = 0; k < points_x; ++k) m[k] = rows[p][k];
       transform_output(tile_x, m, y);
       float *pixels = result->pixels + z * plane + p * row;
@@ -235,24 +235,31 @@ WINOGRAD_INSTANCE(2, 2)
 WINOGRAD_INSTANCE(2, 4)
 WINOGRAD_INSTANCE(4, 2)
 WINOGRAD_INSTANCE(4, 4)
+WINOGRAD_INSTANCE(1, 6)
+WINOGRAD_INSTANCE(6, 1)
+WINOGRAD_INSTANCE(4, 6)
+WINOGRAD_INSTANCE(6, 4)
+WINOGRAD_INSTANCE(6, 6)
 WINOGRAD_INSTANCE(1, 1)
 WINOGRAD_INSTANCE(1, 3)
 WINOGRAD_INSTANCE(3, 1)
 WINOGRAD_INSTANCE(3, 3)
-#define WINOGRAD_TABLE(kind)                             \
-  {                                                      \
-    {kind##_1_1, kind##_1_2, kind##_1_3, kind##_1_4},    \
-    {kind##_2_1, kind##_2_2, 0, kind##_2_4},             \
-    {kind##_3_1, 0, kind##_3_3, 0},                      \
-    {kind##_4_1, kind##_4_2, 0, kind##_4_4},             \
+#define WINOGRAD_TABLE(kind)                                              \
+  {                                                                       \
+    {kind##_1_1, kind##_1_2, kind##_1_3, kind##_1_4, 0, kind##_1_6},      \
+    {kind##_2_1, kind##_2_2, 0, kind##_2_4},                              \
+    {kind##_3_1, 0, kind##_3_3},                                          \
+    {kind##_4_1, kind##_4_2, 0, kind##_4_4, 0, kind##_4_6},               \
+    {0},                                                                  \
+    {kind##_6_1, 0, 0, kind##_6_4, 0, kind##_6_6},                        \
   }
 
 typedef void (*winograd_box_function)(const winograd_box *, int);
 typedef void (*winograd_result_function)(const winograd_result *, int, int);
-static const winograd_box_function transform_box_table[4][4] = WINOGRAD_TABLE(transform_box);
-static const winograd_box_function read_box_table[4][4] = WINOGRAD_TABLE(read_box);
-static const winograd_box_function gradient_box_table[4][4] = WINOGRAD_TABLE(gradient_box);
-static const winograd_result_function back_tables[3][4][4] = {
+static const winograd_box_function transform_box_table[6][6] = WINOGRAD_TABLE(transform_box);
+static const winograd_box_function read_box_table[6][6] = WINOGRAD_TABLE(read_box);
+static const winograd_box_function gradient_box_table[6][6] = WINOGRAD_TABLE(gradient_box);
+static const winograd_result_function back_tables[3][6][6] = {
     [BACK_WRITES] = WINOGRAD_TABLE(write_back),
     [BACK_COUNTS] = WINOGRAD_TABLE(count_back),
     [BACK_PASSES] = WINOGRAD_TABLE(pass_back),
@@ -372,7 +379,7 @@ ALWAYS_INLINE void transform_planes_back(const float *points, ptrdiff_t point_st
     ptrdiff_t plane_stride, ptrdiff_t floats, const int adds, const int tile) {
   const int count = winograd_sums(tile);
   LOOP for (ptrdiff_t i = 0; i < floats; i += SIMD_WIDTH) {
-    simd_float m[WINOGRAD_POINTS], y[4];
+    simd_float m[WINOGRAD_POINTS], y[WINOGRAD_OUTPUTS];
     UNROLL for (int p = 0; p < count; ++p) m[p] = simd_load(points + p * point_stride + i);
     transform_output(tile, m, y);
     UNROLL for (int p = 0; p < winograd_outputs(tile); ++p) {

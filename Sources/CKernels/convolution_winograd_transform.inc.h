@@ -1,5 +1,5 @@
-// One-dimensional Winograd transforms of vectors, for output tiles of 1 (no transform), 2 and 4 with kernels of 3, and
-// for output tiles of 2 with kernels of 3 and stride 2.
+// One-dimensional Winograd transforms of vectors, for output tiles of 1 (no transform), 2, 4 and 6 with kernels of 3,
+// and for output tiles of 2 with kernels of 3 and stride 2.
 //
 // Tiles of 4 use the points 0, +-3/4, +-4/3 and infinity: their product is 1, which saves multiplications, and in
 // three dimensions their rounding error is a fifth of that of the usual 0, +-1, +-2. Construction: Lavin and Gray,
@@ -12,12 +12,27 @@
 #define WINOGRAD_B2 1.77777777777777778f
 #define WINOGRAD_A3 (0.75f * 0.75f * 0.75f)
 #define WINOGRAD_B3 2.37037037037037037f
+// Tiles of 6 use 0, +-0.55, +-1, +-1/0.55 and infinity, for the same reasons. The sum of the squares is that of their
+// products in pairs.
+#define WINOGRAD_C 0.55000000000000004f
+#define WINOGRAD_D 1.8181818181818181f
+#define WINOGRAD_C2 0.30250000000000005f
+#define WINOGRAD_D2 3.3057851239669418f
+#define WINOGRAD_C3 0.16637500000000005f
+#define WINOGRAD_D3 6.0105184072126212f
+#define WINOGRAD_C4 0.091506250000000025f
+#define WINOGRAD_D4 10.928215285841128f
+#define WINOGRAD_C5 0.050328437500000017f
+#define WINOGRAD_D5 19.869482337892961f
+#define WINOGRAD_SQUARES 4.608285123966942f
 // With stride 2 the outer taps read every other sample and the middle tap those between. The outer two are Winograd's
 // F(2,2) with the points 0, 1 and infinity; the middle one takes a point for each of the two results. Products that
 // only ever appear added up are added while they are multiplied, so that the five points leave three sums.
 
 /// The largest number of points along an axis.
-#define WINOGRAD_POINTS 6
+#define WINOGRAD_POINTS 8
+/// The largest tile.
+#define WINOGRAD_OUTPUTS 6
 /// In place of a tile: tiles of 2 with stride 2.
 #define WINOGRAD_STRIDED 3
 
@@ -32,6 +47,15 @@ ALWAYS_INLINE int winograd_sum(int tile, int point) { return point < winograd_su
 
 ALWAYS_INLINE simd_float simd_scale_add(float a, simd_float b, simd_float c) {
   return simd_multiply_add(simd_broadcast(a), b, c);
+}
+
+/// The pair of points +-p of tiles of 6, given the sum and the product of the other two squares.
+ALWAYS_INLINE void transform_input_pair(
+    const simd_float *x, float p, float sum, float product, simd_float *plus, simd_float *minus) {
+  const simd_float even = simd_scale_add(product, x[2], simd_scale_add(-sum, x[4], x[6]));
+  const simd_float odd = simd_scale_add(product, x[1], simd_scale_add(-sum, x[3], x[5]));
+  *plus = simd_scale_add(p, odd, even);
+  *minus = simd_scale_add(-p, odd, even);
 }
 
 /// Input samples to points.
@@ -49,6 +73,12 @@ ALWAYS_INLINE void transform_input(const int tile, const simd_float *x, simd_flo
     v[2] = x[4] - x[2];
     v[3] = x[1];
     v[4] = x[3];
+  } else if (tile == 6) {
+    v[0] = simd_scale_add(WINOGRAD_SQUARES, x[4] - x[2], x[0] - x[6]);
+    transform_input_pair(x, WINOGRAD_C, 1 + WINOGRAD_D2, WINOGRAD_D2, v + 1, v + 2);
+    transform_input_pair(x, 1, WINOGRAD_C2 + WINOGRAD_D2, 1, v + 3, v + 4);
+    transform_input_pair(x, WINOGRAD_D, 1 + WINOGRAD_C2, WINOGRAD_C2, v + 5, v + 6);
+    v[7] = simd_scale_add(WINOGRAD_SQUARES, x[3] - x[5], x[7] - x[1]);
   } else {
     v[0] = simd_scale_add(-(WINOGRAD_A2 + WINOGRAD_B2), x[2], x[0] + x[4]);
     const simd_float even_a = simd_scale_add(-WINOGRAD_B2, x[2], x[4]), odd_a = simd_scale_add(-WINOGRAD_B2, x[1], x[3]);
@@ -71,6 +101,17 @@ ALWAYS_INLINE void transform_output(const int tile, const simd_float *m, simd_fl
   } else if (tile == WINOGRAD_STRIDED) {
     y[0] = m[0] + m[1];
     y[1] = m[1] + m[2];
+  } else if (tile == 6) {
+    const simd_float sum_c = m[1] + m[2], difference_c = m[1] - m[2];
+    const simd_float sum_1 = m[3] + m[4], difference_1 = m[3] - m[4];
+    const simd_float sum_d = m[5] + m[6], difference_d = m[5] - m[6];
+    y[0] = m[0] + sum_c + (sum_1 + sum_d);
+    y[1] = simd_scale_add(WINOGRAD_C, difference_c, simd_scale_add(WINOGRAD_D, difference_d, difference_1));
+    y[2] = simd_scale_add(WINOGRAD_C2, sum_c, simd_scale_add(WINOGRAD_D2, sum_d, sum_1));
+    y[3] = simd_scale_add(WINOGRAD_C3, difference_c, simd_scale_add(WINOGRAD_D3, difference_d, difference_1));
+    y[4] = simd_scale_add(WINOGRAD_C4, sum_c, simd_scale_add(WINOGRAD_D4, sum_d, sum_1));
+    y[5] = simd_scale_add(
+        WINOGRAD_C5, difference_c, simd_scale_add(WINOGRAD_D5, difference_d, difference_1 + m[7]));
   } else {
     const simd_float sum_a = m[1] + m[2], difference_a = m[1] - m[2];
     const simd_float sum_b = m[3] + m[4], difference_b = m[3] - m[4];
@@ -79,6 +120,15 @@ ALWAYS_INLINE void transform_output(const int tile, const simd_float *m, simd_fl
     y[2] = simd_scale_add(WINOGRAD_A2, sum_a, simd_broadcast(WINOGRAD_B2) * sum_b);
     y[3] = simd_scale_add(WINOGRAD_A3, difference_a, simd_scale_add(WINOGRAD_B3, difference_b, m[5]));
   }
+}
+
+/// The pair of points +-p of tiles of 6.
+ALWAYS_INLINE void transform_gradient_pair(
+    const simd_float *y, float p, float p2, float p4, simd_float *plus, simd_float *minus) {
+  const simd_float even = simd_scale_add(p4, y[4], simd_scale_add(p2, y[2], y[0]));
+  const simd_float odd = simd_scale_add(p4, y[5], simd_scale_add(p2, y[3], y[1]));
+  *plus = simd_scale_add(p, odd, even);
+  *minus = simd_scale_add(-p, odd, even);
 }
 
 /// The transpose of `transform_output`: gradients of output samples to points.
@@ -96,6 +146,12 @@ ALWAYS_INLINE void transform_gradient(const int tile, const simd_float *y, simd_
     m[2] = y[1];
     m[3] = y[0];
     m[4] = y[1];
+  } else if (tile == 6) {
+    m[0] = y[0];
+    transform_gradient_pair(y, WINOGRAD_C, WINOGRAD_C2, WINOGRAD_C4, m + 1, m + 2);
+    transform_gradient_pair(y, 1, 1, 1, m + 3, m + 4);
+    transform_gradient_pair(y, WINOGRAD_D, WINOGRAD_D2, WINOGRAD_D4, m + 5, m + 6);
+    m[7] = y[5];
   } else {
     m[0] = y[0];
     const simd_float even_a = simd_scale_add(WINOGRAD_A2, y[2], y[0]), odd_a = simd_scale_add(WINOGRAD_A2, y[3], y[1]);
@@ -111,6 +167,18 @@ ALWAYS_INLINE void transform_gradient(const int tile, const simd_float *y, simd_
 // 1 / (2 a^2 (a^2 - b^2)) and the same for b.
 #define WINOGRAD_FA (-0.73142857142857143f)
 #define WINOGRAD_FB 0.23142857142857143f
+// 1 / (2 p^2 (p^2 - q^2) (p^2 - r^2)) for each pair of points of tiles of 6.
+#define WINOGRAD_FC 0.7890487723621662f
+#define WINOGRAD_F1 (-0.31089014786552077f)
+#define WINOGRAD_FD 0.021841375503354563f
+
+/// The pair of points +-p of tiles of 6.
+ALWAYS_INLINE void transform_weight_pair(
+    const simd_float *g, float factor, float p, float p2, simd_float *plus, simd_float *minus) {
+  const simd_float even = simd_broadcast(factor) * simd_scale_add(p2, g[2], g[0]);
+  *plus = simd_scale_add(factor * p, g[1], even);
+  *minus = simd_scale_add(-factor * p, g[1], even);
+}
 
 /// Three weights to points (one where there is no transform).
 ALWAYS_INLINE void transform_weight(const int tile, const simd_float *g, simd_float *u) {
@@ -128,6 +196,12 @@ ALWAYS_INLINE void transform_weight(const int tile, const simd_float *g, simd_fl
     u[2] = g[2];
     u[3] = g[1];
     u[4] = g[1];
+  } else if (tile == 6) {
+    u[0] = g[0];
+    transform_weight_pair(g, WINOGRAD_FC, WINOGRAD_C, WINOGRAD_C2, u + 1, u + 2);
+    transform_weight_pair(g, WINOGRAD_F1, 1, 1, u + 3, u + 4);
+    transform_weight_pair(g, WINOGRAD_FD, WINOGRAD_D, WINOGRAD_D2, u + 5, u + 6);
+    u[7] = g[2];
   } else {
     u[0] = g[0];
     const simd_float even_a = simd_broadcast(WINOGRAD_FA) * simd_scale_add(WINOGRAD_A2, g[2], g[0]);
@@ -153,6 +227,15 @@ ALWAYS_INLINE void transform_weight_gradient(const int tile, const simd_float *u
     g[0] = u[0] + u[1];
     g[1] = u[3] + u[4];
     g[2] = u[1] + u[2];
+  } else if (tile == 6) {
+    const simd_float sum_c = simd_broadcast(WINOGRAD_FC) * (u[1] + u[2]);
+    const simd_float sum_1 = simd_broadcast(WINOGRAD_F1) * (u[3] + u[4]);
+    const simd_float sum_d = simd_broadcast(WINOGRAD_FD) * (u[5] + u[6]);
+    g[0] = u[0] + sum_c + (sum_1 + sum_d);
+    g[1] = simd_scale_add(
+        WINOGRAD_FC * WINOGRAD_C, u[1] - u[2],
+        simd_scale_add(WINOGRAD_FD * WINOGRAD_D, u[5] - u[6], simd_broadcast(WINOGRAD_F1) * (u[3] - u[4])));
+    g[2] = simd_scale_add(WINOGRAD_C2, sum_c, simd_scale_add(WINOGRAD_D2, sum_d, sum_1 + u[7]));
   } else {
     const simd_float sum_a = simd_broadcast(WINOGRAD_FA) * (u[1] + u[2]);
     const simd_float sum_b = simd_broadcast(WINOGRAD_FB) * (u[3] + u[4]);

@@ -17,7 +17,7 @@
 #define KEPT_SOURCES 48
 
 /// The most sums of one task.
-#define PART_FLOATS 900000
+#define PART_FLOATS 1100000
 
 /// Output channels of a part: whole blocks, fewer where there are more points.
 static int kept_destinations(const ck_convolution_plan *plan) {
@@ -311,6 +311,7 @@ static void accumulate_winograd(
 }
 
 ALWAYS_INLINE void transform_taps(int tile, const simd_float *u, simd_float *g) {
+  if (tile == 6) transform_weight_gradient(6, u, g);
   if (tile == 4) transform_weight_gradient(4, u, g);
   if (tile == WINOGRAD_STRIDED) transform_weight_gradient(WINOGRAD_STRIDED, u, g);
   if (tile == 2) transform_weight_gradient(2, u, g);

@@ -14,7 +14,7 @@ extension SlidingWindowPredictor {
     usesGaussian: Bool = true, precision: LogitsPrecision = .float32, logger: Logger? = nil
   ) {
     var network = network
-    if precision == .reference { network.convolutionAlgorithm = .direct }
+    network.convolutionAlgorithm = precision == .reference ? .direct : .forPrediction
     let batchSize = Self.batchSize(of: patchSize)
     // Few classes: the head is a part of the compiled network. With many, the logits of a tile are made in parts.
     let isWhole = batchSize * Self.logitsByteCount(of: patchSize, headCount: network.headCount) <= Self.headByteLimit

@@ -122,7 +122,7 @@ private final class LayerLog: Recorder {
       let (xs, gs, ws) = (
         Tensor(x, shape: layer.input), Tensor(g, shape: output), Tensor(w, shape: layer.weight)
       )
-      for (algorithm, bound) in [(ConvolutionAlgorithm.winograd2, 5e-6), (.winograd4, 1e-4)] {
+      for (algorithm, bound) in [(ConvolutionAlgorithm.winograd2, 5e-6), (.winograd4, 1e-4), (.winograd6, 1e-4)] {
         var geometry = layer.geometry
         geometry.algorithm = algorithm
         let forward = Convolution(geometry)(xs, ws)

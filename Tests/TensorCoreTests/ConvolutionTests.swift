@@ -63,13 +63,15 @@ import Testing
   func winogradAgreesWithReference(_ test: ConvolutionCase) {
     check(test, algorithm: .winograd2, tolerance: 5e-6)
     check(test, algorithm: .winograd4, tolerance: 2e-5)
+    check(test, algorithm: .winograd6, tolerance: 5e-5)
     check(test, algorithm: .auto, tolerance: 2e-5)
+    check(test, algorithm: .fastest, tolerance: 5e-5)
   }
 
   /// Transforms subtract neighbours: a constant offset or a few large values must not cost more than they weigh.
   @Test(arguments: ConvolutionCase.all)
   func winogradStaysAccurate(_ test: ConvolutionCase) {
-    for algorithm in [ConvolutionAlgorithm.winograd2, .winograd4] {
+    for algorithm in [ConvolutionAlgorithm.winograd2, .winograd4, .winograd6] {
       let tolerance = algorithm == .winograd2 ? 5e-6 : 1e-4
       check(test, algorithm: algorithm, tolerance: tolerance, offset: 20)
       check(test, algorithm: algorithm, tolerance: tolerance, scale: 1e3)

@@ -39,21 +39,29 @@ typedef enum ck_convolution_pass {
 } ck_convolution_pass;
 
 typedef enum ck_convolution_algorithm {
-  /// The faster one of the others for this shape.
+  /// The fastest one for this shape with tiles of 4 at most.
   CK_CONVOLUTION_AUTO = 0,
   CK_CONVOLUTION_DIRECT = 1,
-  /// Winograd with output tiles of 2 along each axis that has a kernel of 3; falls back to direct where it can't be. Each
-  /// axis, z first, has a digit.
+  /// The fastest of all.
+  CK_CONVOLUTION_FASTEST = 2,
+  /// Winograd with output tiles of 2 along each axis that has a kernel of 3; falls back to direct where it can't be.
   CK_CONVOLUTION_WINOGRAD2 = 0x222,
   /// Winograd with output tiles of 4.
   CK_CONVOLUTION_WINOGRAD4 = 0x444,
-  /// Winograd with tiles that suit the extents.
+  /// Winograd with output tiles of 6 along y and x and of 4 along z.
+  CK_CONVOLUTION_WINOGRAD6 = 0x466,
+  /// Winograd with tiles that suit the extents. Each axis, z first, has a digit.
   CK_CONVOLUTION_WINOGRAD224 = 0x224,
   CK_CONVOLUTION_WINOGRAD242 = 0x242,
   CK_CONVOLUTION_WINOGRAD244 = 0x244,
+  CK_CONVOLUTION_WINOGRAD246 = 0x246,
+  CK_CONVOLUTION_WINOGRAD264 = 0x264,
+  CK_CONVOLUTION_WINOGRAD266 = 0x266,
   CK_CONVOLUTION_WINOGRAD422 = 0x422,
   CK_CONVOLUTION_WINOGRAD424 = 0x424,
   CK_CONVOLUTION_WINOGRAD442 = 0x442,
+  CK_CONVOLUTION_WINOGRAD446 = 0x446,
+  CK_CONVOLUTION_WINOGRAD464 = 0x464,
 } ck_convolution_algorithm;
 
 /// One tensor that a convolution reads. Several count as concatenated along the channels.
@@ -104,7 +112,7 @@ typedef struct ck_convolution_output {
 
 /// How one pass over one shape is cut. Only the fields of the first group are for callers.
 typedef struct ck_convolution_plan {
-  /// The algorithm that will run; never CK_CONVOLUTION_AUTO.
+  /// The algorithm that will run; never CK_CONVOLUTION_AUTO or CK_CONVOLUTION_FASTEST.
   ck_convolution_algorithm algorithm;
   /// Floats of the packed weights (forward, input gradient) and the number of packing tasks.
   ptrdiff_t packed_floats;

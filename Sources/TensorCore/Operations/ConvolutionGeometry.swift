@@ -115,10 +115,15 @@ public struct ConvolutionGeometry: Hashable, Sendable {
 }
 
 /// The ways to compute a convolution; `nnUNet_conv_algorithm` forces one where it applies. Winograd has output tiles of 2
-/// or 4 along all axes, or what suits their extents, z first.
+/// or 4 along all axes, of 6 along y and x with 4 along z, or what suits their extents, z first.
+/// `auto` takes the fastest with tiles of 4 at most, `fastest` any: tiles of 6 round about four times as much.
 package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
-  case auto, direct, winograd2, winograd4
-  case winograd224, winograd242, winograd244, winograd422, winograd424, winograd442
+  case auto, fastest, direct, winograd2, winograd4, winograd6
+  case winograd224, winograd242, winograd244, winograd246, winograd264, winograd266
+  case winograd422, winograd424, winograd442, winograd446, winograd464
+
+  /// What predictions choose unless something is configured: no gradients add up their roundings.
+  package static var forPrediction: ConvolutionAlgorithm { configured == .auto ? .fastest : configured }
 
   static let configured: ConvolutionAlgorithm = {
     guard let text = getenv("nnUNet_conv_algorithm") else { return .auto }
@@ -138,15 +143,22 @@ package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
   var kernelValue: ck_convolution_algorithm {
     switch self {
     case .auto: CK_CONVOLUTION_AUTO
+    case .fastest: CK_CONVOLUTION_FASTEST
     case .direct: CK_CONVOLUTION_DIRECT
     case .winograd2: CK_CONVOLUTION_WINOGRAD2
     case .winograd4: CK_CONVOLUTION_WINOGRAD4
+    case .winograd6: CK_CONVOLUTION_WINOGRAD6
     case .winograd224: CK_CONVOLUTION_WINOGRAD224
     case .winograd242: CK_CONVOLUTION_WINOGRAD242
     case .winograd244: CK_CONVOLUTION_WINOGRAD244
+    case .winograd246: CK_CONVOLUTION_WINOGRAD246
+    case .winograd264: CK_CONVOLUTION_WINOGRAD264
+    case .winograd266: CK_CONVOLUTION_WINOGRAD266
     case .winograd422: CK_CONVOLUTION_WINOGRAD422
     case .winograd424: CK_CONVOLUTION_WINOGRAD424
     case .winograd442: CK_CONVOLUTION_WINOGRAD442
+    case .winograd446: CK_CONVOLUTION_WINOGRAD446
+    case .winograd464: CK_CONVOLUTION_WINOGRAD464
     }
   }
 }

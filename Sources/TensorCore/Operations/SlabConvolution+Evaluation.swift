@@ -11,16 +11,16 @@ struct SlabWalk {
   private let padding: Int
   /// Positions of a slab, at most; never less for a larger result.
   private let positions: Int
-  /// Winograd's tiles have 4 planes at most.
-  private static let tile = 4
   /// Tiles that share what they transform; slabs as high as a stack of them take up to so many times the positions.
   private static let stack = 4
 
   init(result: Shape, kernel: Int, padding: Int, slabPositions: Int) {
+    // A slab has whole tiles: those of Winograd have 2 or 4 planes, or 2, 4 or 6 rows.
+    let tile = result.rank > 4 ? 4 : 12
     extent = result[1]
     plane = max(1, result.spatial.dropFirst().reduce(1, *))
-    let largest = max(slabPositions, Self.tile * plane, min(Self.stack * slabPositions, Self.stack * Self.tile * plane))
-    depth = largest / plane / Self.tile * Self.tile
+    let largest = max(slabPositions, tile * plane, min(Self.stack * slabPositions, Self.stack * tile * plane))
+    depth = largest / plane / tile * tile
     positions = min(largest, extent * plane)
     self.kernel = kernel
     self.padding = padding

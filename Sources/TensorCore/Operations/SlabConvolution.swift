@@ -8,16 +8,16 @@ import CKernels
 /// - the result may be written over a source of its shape, a slab's planes ahead of it.
 ///
 /// Inputs: those of the transposed convolution if there is one (its source's, weight, bias) in place of the first source,
-/// then the inputs of the convolution. Outputs: the convolution's. A cut at a multiple of 4 positions leaves Winograd's
-/// tiles where they are, so values are the bits of `FusedConvolution`, its oracle; statistics are joined from other parts.
+/// then the inputs of the convolution. Outputs: the convolution's. Cuts between Winograd's tiles leave them where they
+/// are, so values are the bits of `FusedConvolution`, its oracle; statistics are joined from other parts.
 public struct SlabConvolution: Operation {
   /// Of stride and dilation 1 along the first axis, where it keeps the extent.
   public var composed: FusedConvolution
   /// Makes the first source: kernel and stride alike, no padding.
   public var upsampling: FusedTransposedConvolution?
   public var upsamplingHasBias: Bool
-  /// Positions of the result that a slab has at most, unless four planes have more; four times as many where they fit into
-  /// sixteen planes.
+  /// Positions of the result that a slab has at most, unless the lowest slab of whole tiles has more; up to four times as
+  /// many where a stack of four tiles needs them.
   public var slabPositions: Int
 
   /// Slabs of this many positions keep a core busy.
