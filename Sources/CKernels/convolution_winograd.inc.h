@@ -188,10 +188,6 @@ static int plan_winograd(
   tiles = TILE_GROUP * ck_divide_up(groups, blocks);
   plan->blocks = blocks;
   plan->block_tiles = tiles;
-  // Blocks in a row fetch each other's input ahead.
-  plan->task_blocks = ck_maximum(1, ck_minimum(16, blocks / 64));
-  plan->channel_splits = 1;
-  plan->tasks = ck_divide_up(blocks, plan->task_blocks);
   plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
   plan->scratch_floats = flat * winograd_chunk(winograd_slots(plan, tiles), sources) +
                          flat_sums * plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS) +
@@ -225,10 +221,13 @@ ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float
   }
 }
 
-/// Where there are fewer blocks than threads, tasks share a block's channels. Each transforms the block's input.
+/// Tasks of several blocks in a row, which fetch each other's input ahead, but enough for every thread to end with the
+/// others. Where there are fewer blocks than threads, tasks share a block's channels; each transforms the block's input.
 static void share_blocks(ck_convolution_plan *plan, int threads) {
-  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_divide_up(threads, plan->tasks));
-  plan->tasks *= plan->channel_splits;
+  plan->task_blocks = ck_maximum(1, ck_minimum(16, plan->blocks / (16 * threads)));
+  const int tasks = ck_divide_up(plan->blocks, plan->task_blocks);
+  plan->channel_splits = ck_minimum(plan->channel_blocks, ck_divide_up(threads, tasks));
+  plan->tasks = tasks * plan->channel_splits;
 }
 
 /// Transforms weights of one vector of destination channels and up to 16 source channels.
