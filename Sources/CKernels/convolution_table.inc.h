@@ -47,8 +47,9 @@ static double modelled_cost(const ck_convolution_plan *plan) {
     return products + transforms + transformed + blocks * weights * added;
   }
   const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
-  // Fetched while others are multiplied.
-  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0;
+  // Fetched while others are multiplied, if the samples of larger tiles leave room for them in the caches.
+  const double large = plan->points[1] * plan->points[2] > 36 ? 0.2 : 0.1;
+  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? large : weights > megabyte ? 0.03 : 0;
   return products + transforms + transformed + blocks * weights * read;
 }
 
