@@ -73,13 +73,14 @@ static int plan_tiles(
 static void choose_plan(
     const ck_convolution_shape *shape, ck_convolution_pass pass, ck_convolution_algorithm algorithm, int is_plain,
     ck_convolution_plan *plan) {
-  // Those with tiles of 6 last. Axes without a choice take any tile: of several names for one plan, the first is given.
+  // Axes without a choice take any tile: of several names for one plan, the first is given. Those with tiles of 6 are last.
   static const ck_convolution_algorithm choices[] = {
       CK_CONVOLUTION_WINOGRAD2,   CK_CONVOLUTION_WINOGRAD4,   CK_CONVOLUTION_WINOGRAD224, CK_CONVOLUTION_WINOGRAD242,
       CK_CONVOLUTION_WINOGRAD244, CK_CONVOLUTION_WINOGRAD422, CK_CONVOLUTION_WINOGRAD424, CK_CONVOLUTION_WINOGRAD442,
       CK_CONVOLUTION_WINOGRAD6,   CK_CONVOLUTION_WINOGRAD246, CK_CONVOLUTION_WINOGRAD264, CK_CONVOLUTION_WINOGRAD266,
       CK_CONVOLUTION_WINOGRAD446, CK_CONVOLUTION_WINOGRAD464};
-  const size_t choice_count = algorithm == CK_CONVOLUTION_AUTO ? 8 : sizeof choices / sizeof *choices;
+  const size_t with_sixes = 6;
+  const size_t choice_count = sizeof choices / sizeof *choices - (algorithm == CK_CONVOLUTION_AUTO ? with_sixes : 0);
   const int is_free = algorithm == CK_CONVOLUTION_AUTO || algorithm == CK_CONVOLUTION_FASTEST;
   if (!is_free && algorithm != CK_CONVOLUTION_DIRECT && plan_tiles(shape, pass, algorithm, plan)) return;
   plan_directly(shape, pass, is_plain, plan);

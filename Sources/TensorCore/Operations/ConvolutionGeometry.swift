@@ -116,7 +116,7 @@ public struct ConvolutionGeometry: Hashable, Sendable {
 
 /// The ways to compute a convolution; `nnUNet_conv_algorithm` forces one where it applies. Winograd has output tiles of 2
 /// or 4 along all axes, of 6 along y and x with 4 along z, or what suits their extents, z first.
-/// `auto` takes the fastest with tiles of 4 at most, `fastest` any: tiles of 6 round about four times as much.
+/// `auto` takes the fastest with tiles of 4 at most, `fastest` any: tiles of 6 round two to four times as much.
 package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable {
   case auto, fastest, direct, winograd2, winograd4, winograd6
   case winograd224, winograd242, winograd244, winograd246, winograd264, winograd266
