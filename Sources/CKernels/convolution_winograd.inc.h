@@ -221,11 +221,13 @@ ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float
   }
 }
 
-/// Tasks of several blocks in a row, which fetch each other's input ahead, but enough for every thread to end with the
-/// others. Where there are fewer blocks than threads, tasks share a block's channels; each transforms the block's input.
+/// Tasks of several blocks in a row, which fetch each other's input ahead; towards the end tasks of one block, so that
+/// every thread ends with the others. Where there are fewer blocks than threads, tasks share a block's channels; each
+/// transforms the block's input.
 static void share_blocks(ck_convolution_plan *plan, int threads) {
   plan->task_blocks = ck_maximum(1, ck_minimum(16, plan->blocks / (16 * threads)));
-  const int tasks = ck_divide_up(plan->blocks, plan->task_blocks);
+  plan->long_tasks = plan->task_blocks == 1 ? 0 : plan->blocks / plan->task_blocks - 2 * threads;
+  const int tasks = plan->blocks - plan->long_tasks * (plan->task_blocks - 1);
   plan->channel_splits = ck_minimum(plan->channel_blocks, ck_divide_up(threads, tasks));
   plan->tasks = tasks * plan->channel_splits;
 }
@@ -432,8 +434,11 @@ static void run_winograd_block(
 static void run_winograd(
     const ck_convolution_plan *plan, const ck_convolution_input *input, const float *packed, const float *bias,
     const ck_convolution_output *output, float *scratch, int task) {
-  const int split = task % plan->channel_splits, first = task / plan->channel_splits * plan->task_blocks;
-  const int last = ck_minimum(first + plan->task_blocks, plan->blocks);
+  const int split = task % plan->channel_splits;
+  task /= plan->channel_splits;
+  const int is_long = task < plan->long_tasks;
+  const int first = is_long ? task * plan->task_blocks : plan->long_tasks * (plan->task_blocks - 1) + task;
+  const int last = first + (is_long ? plan->task_blocks : 1);
   for (int block = first; block < last; ++block) {
     run_winograd_block(plan, input, packed, bias, output, scratch, split, block, block + 1 < last);
   }

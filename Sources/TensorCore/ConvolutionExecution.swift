@@ -71,7 +71,7 @@ extension EvaluationContext {
         normalizationStatistics(
           destinations[0].floats, NormalizationLayout(destinations[0].shape), into: statistics.floats, in: self)
       } else {
-        joinMoments(kernels, into: statistics) { instance in records.map { ($0, instance) } }
+        joinMomentRecords(kernels, into: statistics) { instance in records.map { ($0, instance) } }
       }
     }
   }
@@ -174,27 +174,23 @@ extension EvaluationContext {
   /// Joins the records of moments that the tasks of plans left, in their order.
   ///
   /// - Parameter parts: the records that an instance of the result has a share in, and its number in their plan.
-  func joinMoments(
+  func joinMomentRecords(
     _ kernels: ck_convolution_kernels, into statistics: MutableTensorView,
     _ parts: (_ instance: Int) -> [(records: MomentRecords, instance: Int)]
   ) {
-    let (instances, channels) = (statistics.shape[1], statistics.shape[2])
-    let result = statistics.floats
-    pool.run(tasks: instances) { instance in
-      let pieces = parts(instance).map { $0.records.values(of: $0.instance, kernels) }
-      for channel in 0..<channels {
-        var joined = JoinedMoments()
-        for piece in pieces {
-          for record in 0..<piece.count {
-            let own = piece.values + record * piece.stride
-            guard own[0] > 0 else { continue }
-            let values = own + 16 + channel
-            joined.join(
-              count: Double(own[0]), shift: Double(values[0]), sum: Double(values[piece.padded]),
-              squares: Double(values[2 * piece.padded]))
-          }
+    joinMoments(
+      instances: statistics.shape[1], channels: statistics.shape[2], into: statistics.floats, in: self
+    ) { instance, channels, joined in
+      for part in parts(instance) {
+        let piece = part.records.values(of: part.instance, kernels)
+        for record in 0..<piece.count {
+          let own = piece.values + record * piece.stride
+          guard own[0] > 0 else { continue }
+          let values = own + 16 + channels.lowerBound
+          joined.join(
+            count: Int(own[0]), shifts: values, sums: values + piece.padded, squares: values + 2 * piece.padded,
+            channels: channels.count)
         }
-        joined.store(at: instance * channels + channel, of: instances * channels, into: result)
       }
     }
   }

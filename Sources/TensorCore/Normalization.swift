@@ -63,7 +63,6 @@ func normalizationStatistics(
   let kernels = ck_normalization_kernels_for(context.instructionSet).pointee
   let channels = layout.channels
   let tasks = layout.instances * layout.parts
-  let count = layout.instances * channels
   context.withScratch(byteCount: tasks * 2 * channels * MemoryLayout<Float>.stride) { scratch in
     let partials = scratch.assumingMemoryBound(to: Float.self)
     context.pool.run(tasks: tasks) { task in
@@ -71,45 +70,75 @@ func normalizationStatistics(
       let own = partials + task * 2 * channels
       kernels.moments(own, own + channels, x + part.offset, part.rows, channels)
     }
-    context.pool.run(tasks: layout.instances) { instance in
-      for channel in 0..<channels {
-        var joined = JoinedMoments()
-        for task in instance * layout.parts..<(instance + 1) * layout.parts {
-          let part = layout.part(task)
-          let own = partials + task * 2 * channels + channel
-          joined.join(
-            count: Double(part.rows), shift: Double(x[part.offset + channel]), sum: Double(own[0]),
-            squares: Double(own[channels]))
-        }
-        joined.store(at: instance * channels + channel, of: count, into: result)
+    joinMoments(instances: layout.instances, channels: channels, into: result, in: context) { instance, some, joined in
+      for task in instance * layout.parts..<(instance + 1) * layout.parts {
+        let part = layout.part(task)
+        let own = partials + task * 2 * channels + some.lowerBound
+        joined.join(
+          count: part.rows, shifts: x + part.offset + some.lowerBound, sums: own, squares: own + channels,
+          channels: some.count)
       }
     }
   }
 }
 
-/// Mean and squared deviations of values that arrive in parts, in double precision.
-struct JoinedMoments {
-  private var count = 0.0
-  private var mean = 0.0
-  private var squares = 0.0
+/// Joins the moments of parts and writes statistics `[3, N, C]`; `visit` brings the parts of one instance, for some
+/// channels, in their order.
+func joinMoments(
+  instances: Int, channels: Int, into result: UnsafeMutablePointer<Float>, in context: EvaluationContext,
+  _ visit: (_ instance: Int, _ channels: Range<Int>, _ joined: inout JoinedMoments) -> Void
+) {
+  let width = JoinedMoments.width, groups = (channels + width - 1) / width
+  context.pool.run(tasks: instances * groups) { task in
+    let (instance, group) = task.quotientAndRemainder(dividingBy: groups)
+    let range = group * width..<min(channels, (group + 1) * width)
+    var joined = JoinedMoments()
+    visit(instance, range, &joined)
+    joined.store(
+      at: instance * channels + range.lowerBound, of: instances * channels, into: result, channels: range.count)
+  }
+}
 
-  /// Joins a part: its size, and the sum and the sum of squares of its values' differences from `shift`.
-  mutating func join(count partCount: Double, shift: Double, sum: Double, squares partSum: Double) {
-    let partMean = shift + sum / partCount
-    let partSquares = max(0, partSum - sum * sum / partCount)
-    let difference = partMean - mean
-    let joined = count + partCount
-    squares += partSquares + difference * difference * count * partCount / joined
-    mean += difference * partCount / joined
+/// Means and squared deviations of values that arrive in parts, in double precision, of some channels side by side.
+struct JoinedMoments {
+  /// Channels at most.
+  static let width = Lanes.scalarCount
+  private typealias Lanes = SIMD8<Double>
+
+  private var count = 0.0
+  private var mean = Lanes.zero
+  private var squares = Lanes.zero
+
+  /// Joins a part: its size, and for each channel the sum and the sum of squares of its values' differences from a shift.
+  mutating func join(
+    count partCount: Int, shifts: UnsafePointer<Float>, sums: UnsafePointer<Float>,
+    squares partSquares: UnsafePointer<Float>, channels: Int
+  ) {
+    let partCount = Double(partCount)
+    let (share, joined) = (1 / partCount, count + partCount)
+    let weight = partCount / joined
+    let sum = Self.lanes(sums, channels)
+    let partSum = Self.lanes(partSquares, channels) - sum * sum * share
+    let difference = Self.lanes(shifts, channels) + sum * share - mean
+    squares += pointwiseMax(partSum, .zero) + difference * difference * (count * weight)
+    mean += difference * weight
     count = joined
   }
 
-  /// Writes mean, what rounding lost of it, and biased variance to place `index` of three arrays of `total`.
-  func store(at index: Int, of total: Int, into result: UnsafeMutablePointer<Float>) {
-    let rounded = Float(mean)
-    result[index] = rounded
-    result[total + index] = Float(mean - Double(rounded))
-    result[2 * total + index] = Float(squares / count)
+  private static func lanes(_ values: UnsafePointer<Float>, _ channels: Int) -> Lanes {
+    var result = SIMD8<Float>.zero
+    for channel in 0..<channels { result[channel] = values[channel] }
+    return Lanes(result)
+  }
+
+  /// Writes means, what rounding lost of them, and biased variances to three arrays of `total`, from place `index` on.
+  func store(at index: Int, of total: Int, into result: UnsafeMutablePointer<Float>, channels: Int) {
+    for channel in 0..<channels {
+      let rounded = Float(mean[channel])
+      result[index + channel] = rounded
+      result[total + index + channel] = Float(mean[channel] - Double(rounded))
+      result[2 * total + index + channel] = Float(squares[channel] / count)
+    }
   }
 }
 

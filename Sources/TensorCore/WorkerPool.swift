@@ -23,19 +23,24 @@ public final class WorkerPool: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let jobPosted: UnsafeMutablePointer<pthread_cond_t>
   private let jobFinished: UnsafeMutablePointer<pthread_cond_t>
+  /// How long a thread that waits watches for news before it sleeps: the next job mostly comes sooner than a sleeping
+  /// thread would wake. Zero where there are more threads than processors.
+  private let watchTime: Duration
   private let busy = Atomic<Bool>(false)
   private let nextTask = Atomic<Int>(0)
+  // Changed by those who hold `mutex`; waiting threads watch them without.
+  private let postedJobs = Atomic<Int>(0)
+  private let workersAtWork = Atomic<Int>(0)
   // Guarded by `mutex`.
   private var job: (@Sendable (Int) -> Void)?
   private var taskCount = 0
-  private var generation = 0
-  private var workersAtWork = 0
   private var stopping = false
   private var workers: [pthread_t] = []
 
   /// - Parameter threads: at least 1; 1 starts no thread.
   public init(threads: Int) {
     threadCount = max(1, threads)
+    watchTime = threadCount <= ck_available_processors() ? .microseconds(50) : .zero
     mutex = .allocate(capacity: 1)
     jobPosted = .allocate(capacity: 1)
     jobFinished = .allocate(capacity: 1)
@@ -87,16 +92,19 @@ public final class WorkerPool: @unchecked Sendable {
       job = sendable
       taskCount = tasks
       nextTask.store(0, ordering: .relaxed)
-      generation += 1
-      workersAtWork = workers.count
+      postedJobs.add(1, ordering: .releasing)
       pthread_cond_broadcast(jobPosted)
       pthread_mutex_unlock(mutex)
 
       drain(tasks, sendable)
 
+      // From here on nobody joins: a worker that wakes too late is not waited for.
       pthread_mutex_lock(mutex)
-      while workersAtWork > 0 { pthread_cond_wait(jobFinished, mutex) }
       job = nil
+      pthread_mutex_unlock(mutex)
+      watch(until: { workersAtWork.load(ordering: .acquiring) == 0 })
+      pthread_mutex_lock(mutex)
+      while workersAtWork.load(ordering: .acquiring) > 0 { pthread_cond_wait(jobFinished, mutex) }
       pthread_mutex_unlock(mutex)
     }
     busy.store(false, ordering: .releasing)
@@ -113,19 +121,36 @@ public final class WorkerPool: @unchecked Sendable {
   private func work() {
     var seen = 0
     pthread_mutex_lock(mutex)
-    while true {
-      while generation == seen && !stopping { pthread_cond_wait(jobPosted, mutex) }
-      if stopping { break }
-      seen = generation
+    while !stopping {
+      if postedJobs.load(ordering: .acquiring) == seen {
+        pthread_mutex_unlock(mutex)
+        watch(until: { postedJobs.load(ordering: .acquiring) != seen })
+        pthread_mutex_lock(mutex)
+        while postedJobs.load(ordering: .acquiring) == seen && !stopping { pthread_cond_wait(jobPosted, mutex) }
+      }
+      seen = postedJobs.load(ordering: .acquiring)
       guard let body = job else { continue }
       let tasks = taskCount
+      workersAtWork.add(1, ordering: .relaxed)
       pthread_mutex_unlock(mutex)
       drain(tasks, body)
       pthread_mutex_lock(mutex)
-      workersAtWork -= 1
-      if workersAtWork == 0 { pthread_cond_signal(jobFinished) }
+      workersAtWork.subtract(1, ordering: .releasing)
+      if workersAtWork.load(ordering: .relaxed) == 0 { pthread_cond_signal(jobFinished) }
     }
     pthread_mutex_unlock(mutex)
+  }
+
+  /// Returns when `hasCome`, or when sleeping is due.
+  private func watch(until hasCome: () -> Bool) {
+    guard watchTime > .zero else { return }
+    let end = ContinuousClock.now + watchTime
+    repeat {
+      for _ in 0..<64 {
+        if hasCome() { return }
+        ck_pause()
+      }
+    } while ContinuousClock.now < end
   }
 }
 

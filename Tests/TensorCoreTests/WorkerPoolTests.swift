@@ -13,6 +13,17 @@ import Testing
     }
   }
 
+  /// A waiting worker watches, then sleeps; jobs come at either time, and end before a sleeping worker is awake.
+  @Test(arguments: [2, 3]) func jobsAfterPauses(_ threads: Int) {
+    let pool = WorkerPool(threads: threads)
+    let total = Atomic<Int>(0)
+    for job in 0..<3000 {
+      pool.run(tasks: 4) { task in total.add(task, ordering: .relaxed) }
+      #expect(total.load(ordering: .relaxed) == (job + 1) * 6)
+      if job % 10 == 0 { usleep(UInt32(job % 300)) }
+    }
+  }
+
   @Test func chunksCoverTheRange() {
     let pool = WorkerPool(threads: 3)
     for (count, grain) in [(10, 3), (9, 3), (1, 5), (0, 4), (5, 0)] {

@@ -151,8 +151,9 @@ typedef struct ck_convolution_plan {
   int keeps_points, part_sources, part_blocks;
   ptrdiff_t split_floats;
   /// Winograd: output tile and transform points along each axis, tiles along each axis, stacks of tiles along z and y;
-  /// the blocks that tiles are shared between, the most tiles of a block, blocks of a task.
-  int tile[3], points[3], tiles[3], stacks[2], blocks, block_tiles, task_blocks;
+  /// the blocks that tiles are shared between, the most tiles of a block; the first
+  /// `long_tasks` tasks take `task_blocks` blocks, the others one.
+  int tile[3], points[3], tiles[3], stacks[2], blocks, block_tiles, task_blocks, long_tasks;
   /// Whether results are so large that they leave the caches before anyone reads them.
   int streams;
 } ck_convolution_plan;

@@ -22,6 +22,15 @@ const char *ck_instruction_set_name(ck_instruction_set level);
 /// The number of processors this process may run on; at least 1.
 int ck_available_processors(void);
 
+/// Says that this thread does nothing but look at memory again and again, so that its core saves its strength.
+static inline void ck_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -271,7 +271,7 @@ extension SlabConvolution {
                   result.floats, NormalizationLayout(result.shape), into: outputs[1].floats, in: context)
               } else {
                 let count = plans.slabs.count
-                context.joinMoments(kernels, into: outputs[1]) { instance in
+                context.joinMomentRecords(kernels, into: outputs[1]) { instance in
                   records[instance * count..<(instance + 1) * count].map { ($0, 0) }
                 }
               }
