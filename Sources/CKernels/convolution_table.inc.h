@@ -11,6 +11,8 @@
 
 #include "convolution_winograd_boxes.inc.h"
 
+#include "convolution_winograd_weights.inc.h"
+
 #include "convolution_winograd.inc.h"
 
 #include "convolution_winograd_weight_gradient.inc.h"

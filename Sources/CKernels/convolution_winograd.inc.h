@@ -188,7 +188,7 @@ static int plan_winograd(
   tiles = TILE_GROUP * ck_divide_up(groups, blocks);
   plan->blocks = blocks;
   plan->block_tiles = tiles;
-  plan->pack_tasks = ck_divide_up(plan->destination_channels, SIMD_WIDTH) * ck_divide_up(plan->source_channels, 16);
+  plan->pack_tasks = plan->channel_blocks * ck_divide_up(plan->source_channels, PACK_SOURCES);
   plan->scratch_floats = flat * winograd_chunk(winograd_slots(plan, tiles), sources) +
                          flat_sums * plan->channel_blocks * plan->tile[0] * winograd_chunk(tiles, TILE_CHANNELS) +
                          plan->points[0] * (winograd_chunk(tiles, sources) + winograd_chunk(tiles, TILE_CHANNELS)) +
@@ -211,16 +211,6 @@ static int winograd_block_of(const ck_convolution_plan *plan, ptrdiff_t tile) {
   return (int)(((tile / TILE_GROUP + 1) * plan->blocks - 1) / winograd_groups(plan));
 }
 
-ALWAYS_INLINE void transform_weight_of(int kind, const simd_float *g, simd_float *u) {
-  switch (kind) {
-    case 1: transform_weight(1, g, u); break;
-    case 2: transform_weight(2, g, u); break;
-    case WINOGRAD_STRIDED: transform_weight(WINOGRAD_STRIDED, g, u); break;
-    case 4: transform_weight(4, g, u); break;
-    default: transform_weight(6, g, u); break;
-  }
-}
-
 /// Tasks of several blocks in a row, which fetch each other's input ahead; towards the end tasks of one block, so that
 /// every thread ends with the others. Where there are fewer blocks than threads, tasks share a block's channels; each
 /// transforms the block's input.
@@ -230,73 +220,6 @@ static void share_blocks(ck_convolution_plan *plan, int threads) {
   const int tasks = plan->blocks - plan->long_tasks * (plan->task_blocks - 1);
   plan->channel_splits = ck_minimum(plan->channel_blocks, ck_divide_up(threads, tasks));
   plan->tasks = tasks * plan->channel_splits;
-}
-
-/// Transforms weights of one vector of destination channels and up to 16 source channels.
-static void pack_winograd(const ck_convolution_plan *plan, const float *weights, float *packed, int task) {
-  const int taps = ck_kernel_taps(plan);
-  const int sources = plan->source_channels, destinations = plan->destination_channels;
-  const int backward = plan->pass == CK_CONVOLUTION_INPUT_GRADIENT;
-  const int source_parts = ck_divide_up(sources, 16);
-  const int vector = task / source_parts, first = task % source_parts * 16;
-  const int last = ck_minimum(first + 16, sources);
-  const int block = vector / TILE_VECTORS;
-  const int width = block_vectors(destinations, block) * SIMD_WIDTH;
-  const int lanes = ck_minimum(SIMD_WIDTH, destinations - vector * SIMD_WIDTH);
-  const int *kernel = plan->shape.kernel, *points = plan->points;
-  const ptrdiff_t destination_step = backward ? taps : (ptrdiff_t)sources * taps;
-  const ptrdiff_t source_step = backward ? (ptrdiff_t)destinations * taps : taps;
-  const ptrdiff_t flat_stride = (ptrdiff_t)points[0] * sources * packed_channels(destinations);
-  const int streams = plan->packed_floats > 4 * 1024 * 1024 && (uintptr_t)packed % sizeof(simd_float) == 0;
-  const float *const end = weights + (ptrdiff_t)sources * destinations * taps;
-  float *const target = packed + (ptrdiff_t)block * points[0] * sources * TILE_CHANNELS +
-                        (vector % TILE_VECTORS) * SIMD_WIDTH;
-  for (int source = first; source < last; ++source) {
-    // The taps of one source channel, each a vector of destination channels.
-    float turned[2 * WINOGRAD_POINTS * WINOGRAD_POINTS][SIMD_WIDTH];
-    const float *rows = weights + vector * SIMD_WIDTH * destination_step + source * source_step;
-    for (int c = 0; c < taps; c += SIMD_WIDTH) {
-      const int here = ck_minimum(SIMD_WIDTH, taps - c);
-      simd_float block_rows[SIMD_WIDTH];
-      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) {
-        // What lies past the taps is another channel's, and is not used.
-        const float *row = rows + r * destination_step + c;
-        block_rows[r] = r >= lanes ? simd_broadcast(0)
-                        : row + SIMD_WIDTH <= end ? simd_load(row) : simd_load_lanes(row, here);
-      }
-      simd_transpose(block_rows);
-      UNROLL for (int r = 0; r < SIMD_WIDTH; ++r) simd_store(turned[c + r], block_rows[r]);
-    }
-    // Along x, then y, then z; the input gradient reads the taps backward.
-    simd_float by_x[3][3][WINOGRAD_POINTS], by_y[3][WINOGRAD_POINTS][WINOGRAD_POINTS];
-    for (int z = 0; z < kernel[0]; ++z) {
-      for (int y = 0; y < kernel[1]; ++y) {
-        simd_float g[3] = {simd_broadcast(0), simd_broadcast(0), simd_broadcast(0)};
-        for (int x = 0; x < kernel[2]; ++x) {
-          const int tap = (z * kernel[1] + y) * kernel[2] + x;
-          g[x] = simd_load(turned[backward ? taps - 1 - tap : tap]);
-        }
-        transform_weight_of(winograd_kind(plan, 2), g, by_x[z][y]);
-      }
-      for (int x = 0; x < points[2]; ++x) {
-        simd_float g[3] = {by_x[z][0][x], by_x[z][1][x], by_x[z][2][x]}, u[WINOGRAD_POINTS];
-        transform_weight_of(winograd_kind(plan, 1), g, u);
-        for (int y = 0; y < points[1]; ++y) by_y[z][y][x] = u[y];
-      }
-    }
-    for (int y = 0; y < points[1]; ++y) {
-      for (int x = 0; x < points[2]; ++x) {
-        simd_float g[3] = {by_y[0][y][x], by_y[1][y][x], by_y[2][y][x]}, u[WINOGRAD_POINTS];
-        transform_weight_of(winograd_kind(plan, 0), g, u);
-        float *at = target + (y * points[2] + x) * flat_stride + (ptrdiff_t)source * width;
-        if (streams) {
-          for (int z = 0; z < points[0]; ++z) simd_stream(at + (ptrdiff_t)z * sources * width, u[z]);
-        } else {
-          for (int z = 0; z < points[0]; ++z) simd_store(at + (ptrdiff_t)z * sources * width, u[z]);
-        }
-      }
-    }
-  }
 }
 
 /// One block of tiles; what the next one reads is fetched ahead where the task goes on with it.

@@ -227,23 +227,14 @@ ALWAYS_INLINE void transform_back(
   WINOGRAD_BACK(count_back, ty, tx, BACK_COUNTS)   \
   WINOGRAD_BACK(pass_back, ty, tx, BACK_PASSES)
 
-WINOGRAD_INSTANCE(1, 2)
-WINOGRAD_INSTANCE(1, 4)
-WINOGRAD_INSTANCE(2, 1)
-WINOGRAD_INSTANCE(4, 1)
-WINOGRAD_INSTANCE(2, 2)
-WINOGRAD_INSTANCE(2, 4)
-WINOGRAD_INSTANCE(4, 2)
-WINOGRAD_INSTANCE(4, 4)
-WINOGRAD_INSTANCE(1, 6)
-WINOGRAD_INSTANCE(6, 1)
-WINOGRAD_INSTANCE(4, 6)
-WINOGRAD_INSTANCE(6, 4)
-WINOGRAD_INSTANCE(6, 6)
-WINOGRAD_INSTANCE(1, 1)
-WINOGRAD_INSTANCE(1, 3)
-WINOGRAD_INSTANCE(3, 1)
-WINOGRAD_INSTANCE(3, 3)
+/// All pairs of tiles along y and x that there are; 3 is WINOGRAD_STRIDED.
+#define WINOGRAD_TILES(INSTANCE)                              \
+  INSTANCE(1, 2) INSTANCE(1, 4) INSTANCE(2, 1) INSTANCE(4, 1) \
+  INSTANCE(2, 2) INSTANCE(2, 4) INSTANCE(4, 2) INSTANCE(4, 4) \
+  INSTANCE(1, 6) INSTANCE(6, 1) INSTANCE(4, 6) INSTANCE(6, 4) \
+  INSTANCE(6, 6) INSTANCE(1, 1) INSTANCE(1, 3) INSTANCE(3, 1) \
+  INSTANCE(3, 3)
+WINOGRAD_TILES(WINOGRAD_INSTANCE)
 #define WINOGRAD_TABLE(kind)                                              \
   {                                                                       \
     {kind##_1_1, kind##_1_2, kind##_1_3, kind##_1_4, 0, kind##_1_6},      \
