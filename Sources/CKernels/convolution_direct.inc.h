@@ -58,7 +58,9 @@ static void set_blocks(ck_convolution_plan *plan, int may_read_tensor) {
   const ptrdiff_t taps = ck_kernel_taps(plan);
   const int phased = ck_phases(plan, 0) * ck_phases(plan, 1) * ck_phases(plan, 2) > 1;
   const ptrdiff_t run = (ptrdiff_t)plan->source_channels * (plan->run_merged ? kernel[2] : 1);
-  plan->uses_patches = !phased && run < 16 && taps * plan->source_channels > run;
+  // Weight gradients, whose slots are the taps, need them long; other passes only where a run would be one step.
+  const int long_run = plan->pass == CK_CONVOLUTION_WEIGHT_GRADIENT ? 16 : 3;
+  plan->uses_patches = !phased && run < long_run && taps * plan->source_channels > run;
   if (plan->uses_patches) plan->reads_tensor = 0;
   // Patches are copied in fours, so the last run may go past the taps.
   plan->patch_stride = ck_round_up((int)(taps * plan->source_channels - run) + ck_round_up((int)run, 4), 4);
