@@ -27,7 +27,12 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   if (plan->algorithm == CK_CONVOLUTION_DIRECT) {
     const double pixels = (double)shape->batch * shape->output[0] * shape->output[1] * shape->output[2];
     const double weights = 4 * sources * vectors * SIMD_WIDTH * ck_kernel_taps(plan);
-    return 1.12 * shape->groups * pixels * ck_kernel_taps(plan) * sources * vectors + 0.5 * weights;
+    const double products = 1.12 * shape->groups * pixels * ck_kernel_taps(plan) * sources * vectors;
+    // Sums of weights' gradients are taken several times and added up.
+    if (gradient) return products + 4 * weights;
+    // Rows of positions are cut into whole groups.
+    const int row = shape->output[2];
+    return products * ck_round_up(row, TILE_GROUP) / row + 0.5 * weights;
   }
   const double points = plan->points[0] * plan->points[1] * plan->points[2];
   const double tiles = (double)shape->batch * plan->tiles[0] * plan->tiles[1] * plan->tiles[2];
@@ -41,17 +46,16 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   const double source_times = gradient ? block_parts(plan) : 1, sum_times = gradient ? source_parts(plan) : 1;
   const double transforms =
       (points > 100 ? 18 : 12) * (tiles * points * source_vectors * source_times + sums * vectors * sum_times);
-  if (plan->keeps_points) return products + transforms + 0.9 * weights + 6 * (double)plan->partial_floats;
+  if (plan->keeps_points) return products + transforms + 0.65 * weights + 6 * (double)plan->partial_floats;
   if (gradient) {
     const double transformed = weights * (weights > 4 * megabyte ? 0.9 : 0.36);
     // Sums are read and written for each block.
     const double added = weights > megabyte ? 0.04 : 0;
     return products + transforms + transformed + blocks * weights * added;
   }
-  const double transformed = weights * (weights > 12 * megabyte ? 0.8 : weights > 4 * megabyte ? 1.2 : 0.36);
-  // Fetched while others are multiplied, if the samples of larger tiles leave room for them in the caches.
-  const double large = plan->points[1] * plan->points[2] > 36 ? 0.2 : 0.1;
-  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? large : weights > megabyte ? 0.03 : 0;
+  const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 1 : 0.36);
+  // Fetched while others are multiplied.
+  const double read = weights > 12 * megabyte ? 0.15 : weights > 8 * megabyte ? 0.1 : weights > megabyte ? 0.03 : 0;
   return products + transforms + transformed + blocks * weights * read;
 }
 
