@@ -50,7 +50,7 @@ static double modelled_cost(const ck_convolution_plan *plan) {
   if (gradient) {
     const double transformed = weights * (weights > 4 * megabyte ? 0.9 : 0.36);
     // Sums are read and written for each block.
-    const double added = weights > megabyte ? 0.04 : 0;
+    const double added = weights > 40 * megabyte ? 0.1 : weights > megabyte ? 0.04 : 0;
     return products + transforms + transformed + blocks * weights * added;
   }
   const double transformed = weights * (weights > 12 * megabyte ? 0.5 : weights > 4 * megabyte ? 1 : 0.36);

@@ -116,14 +116,19 @@ static int set_winograd_tiles(
       ++threes;
     } else if (shape->kernel[a] == 3 && shape->dilation[a] == 1 && stride == 2 &&
                plan->pass != CK_CONVOLUTION_INPUT_GRADIENT) {
-      plan->tile[a] = winograd_outputs(WINOGRAD_STRIDED);
+      plan->tile[a] = 2;
       ++threes;
     } else {
       return 0;
     }
   }
   // Within a plane strides are the same, or there is one axis only.
-  if (plan->tile[1] > 1 && plan->tile[2] > 1 && shape->stride[1] != shape->stride[2]) return 0;
+  if (plan->tile[1] > 1 && plan->tile[2] > 1) {
+    if (shape->stride[1] != shape->stride[2]) return 0;
+    // With stride 2 only planes have tiles of 4; along z they gain nothing.
+    const int of_four = (algorithm & 0x0f) > 2 && (algorithm & 0xf0) > 0x20;
+    if (shape->stride[1] == 2 && of_four) plan->tile[1] = plan->tile[2] = 4;
+  }
   plan->algorithm = algorithm;
   return threes > 0;
 }
@@ -179,6 +184,7 @@ static int plan_winograd(
   // As many tiles as keep the points in a level-2 cache; but where reading the weights takes longer than fetching the
   // points from a level-3 cache, enough to make use of them.
   int tiles = 12 * ck_minimum(48, ck_maximum(1, (int)(150000 / (tile_floats * 12))));
+  if (flat > 64) tiles = ck_maximum(tiles, 24);
   if (plan->packed_floats > 2 * 1024 * 1024) tiles = plan->points[0] > 1 && flat > 36 ? 24 : 36;
   int blocks = (int)((all_tiles + tiles - 1) / tiles);
   // Blocks of nearly one size, and an even number of them, so that threads finish together.
@@ -299,7 +305,7 @@ static void run_winograd_block(
         product(
             factor + 3 * chunk, padded, chunk, weights + 3 * point_weights, sources, sums, 2 * result_chunk, 2, count, 1,
             &fetch);
-        transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, WINOGRAD_STRIDED);
+        transform_planes_back(sums, result_chunk, result, flat_sums * result_chunk, floats, adds, WINOGRAD_STRIDED2);
       }
     }
   }

@@ -35,7 +35,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
   const int points_y = winograd_points(tile_y), points_x = winograd_points(tile_x);
   const int samples_y = gradient ? winograd_outputs(tile_y) : points_y;
   const int samples_x = gradient ? winograd_outputs(tile_x) : points_x;
-  const int advance_y = gradient ? samples_y : tile_y == WINOGRAD_STRIDED ? 4 : tile_y;
+  const int advance_y = winograd_step(tile_y, gradient);
   // What is written could be the box itself, for all the compiler knows: without copies it would read it again and again.
   const ptrdiff_t chunk = box->chunk, plane = box->plane, row = box->row, pixel = box->pixel;
   const ptrdiff_t slot = box->slot;
@@ -43,7 +43,7 @@ ALWAYS_INLINE void transform_box(const winograd_box *box, const int tile_y, cons
   const int all_rows = (tiles - 1) * advance_y + samples_y;
   LOOP for (int z = 0; z < planes; ++z) {
     LOOP for (int c = 0; c < channels; c += SIMD_WIDTH) {
-      simd_float rows[WINOGRAD_STACK * WINOGRAD_OUTPUTS + 2][WINOGRAD_POINTS];
+      simd_float rows[WINOGRAD_ROWS][WINOGRAD_POINTS];
       float *target = box->target + z * slot + c;
       if (careful && (z < box->low[0] || z >= box->high[0])) {
         LOOP for (int t = 0; t < tiles; ++t, target += planes * slot) {
@@ -227,13 +227,13 @@ ALWAYS_INLINE void transform_back(
   WINOGRAD_BACK(count_back, ty, tx, BACK_COUNTS)   \
   WINOGRAD_BACK(pass_back, ty, tx, BACK_PASSES)
 
-/// All pairs of tiles along y and x that there are; 3 is WINOGRAD_STRIDED.
+/// All pairs of tiles along y and x that there are; 3 and 5 are those with stride 2.
 #define WINOGRAD_TILES(INSTANCE)                              \
   INSTANCE(1, 2) INSTANCE(1, 4) INSTANCE(2, 1) INSTANCE(4, 1) \
   INSTANCE(2, 2) INSTANCE(2, 4) INSTANCE(4, 2) INSTANCE(4, 4) \
   INSTANCE(1, 6) INSTANCE(6, 1) INSTANCE(4, 6) INSTANCE(6, 4) \
   INSTANCE(6, 6) INSTANCE(1, 1) INSTANCE(1, 3) INSTANCE(3, 1) \
-  INSTANCE(3, 3)
+  INSTANCE(3, 3) INSTANCE(5, 5)
 WINOGRAD_TILES(WINOGRAD_INSTANCE)
 #define WINOGRAD_TABLE(kind)                                              \
   {                                                                       \
@@ -241,7 +241,7 @@ WINOGRAD_TILES(WINOGRAD_INSTANCE)
     {kind##_2_1, kind##_2_2, 0, kind##_2_4},                              \
     {kind##_3_1, 0, kind##_3_3},                                          \
     {kind##_4_1, kind##_4_2, 0, kind##_4_4, 0, kind##_4_6},               \
-    {0},                                                                  \
+    {0, 0, 0, 0, kind##_5_5},                                             \
     {kind##_6_1, 0, 0, kind##_6_4, 0, kind##_6_6},                        \
   }
 
@@ -256,14 +256,14 @@ static const winograd_result_function back_tables[3][6][6] = {
     [BACK_PASSES] = WINOGRAD_TABLE(pass_back),
 };
 
-/// What is done along an axis: the plan's tile, or WINOGRAD_STRIDED. One less is the index in the tables.
+/// What is done along an axis: the plan's tile, or what takes its place with stride 2. One less is the index in the tables.
 ALWAYS_INLINE int winograd_kind(const ck_convolution_plan *plan, int axis) {
-  return plan->shape.stride[axis] == 2 ? WINOGRAD_STRIDED : plan->tile[axis];
+  return plan->shape.stride[axis] == 2 ? plan->tile[axis] + 1 : plan->tile[axis];
 }
 
 /// Samples from a tile to the next, of the input or of the output's gradient.
 ALWAYS_INLINE int winograd_advance(const ck_convolution_plan *plan, int axis, int gradient) {
-  return gradient ? plan->tile[axis] : plan->tile[axis] * plan->shape.stride[axis];
+  return winograd_step(winograd_kind(plan, axis), gradient);
 }
 
 /// Where a tile is. Tiles are numbered so that those whose boxes overlap most follow each other, as far as a stack
@@ -361,7 +361,7 @@ ALWAYS_INLINE void transform_planes_of(const int kind, const float *source, cons
   } else if (kind == 1) {
     transform_planes(source, slots, points, count, channels, 1, gradient);
   } else {
-    transform_planes(source, slots, points, count, channels, WINOGRAD_STRIDED, gradient);
+    transform_planes(source, slots, points, count, channels, WINOGRAD_STRIDED2, gradient);
   }
 }
 

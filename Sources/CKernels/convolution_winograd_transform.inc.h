@@ -1,5 +1,5 @@
 // One-dimensional Winograd transforms of vectors, for output tiles of 1 (no transform), 2, 4 and 6 with kernels of 3,
-// and for output tiles of 2 with kernels of 3 and stride 2.
+// and for output tiles of 2 and 4 with kernels of 3 and stride 2.
 //
 // Tiles of 4 use the points 0, +-3/4, +-4/3 and infinity: their product is 1, which saves multiplications, and in
 // three dimensions their rounding error is a fifth of that of the usual 0, +-1, +-2. Construction: Lavin and Gray,
@@ -26,24 +26,44 @@
 #define WINOGRAD_D5 19.869482337892961f
 #define WINOGRAD_SQUARES 4.608285123966942f
 // With stride 2 the outer taps read every other sample and the middle tap those between. The outer two are Winograd's
-// F(2,2) with the points 0, 1 and infinity; the middle one takes a point for each of the two results. Products that
-// only ever appear added up are added while they are multiplied, so that the five points leave three sums.
+// F(2,2) with the points 0, 1 and infinity, or F(4,2) with 0, +-0.75, 1.5 and infinity, chosen for their rounding; the
+// middle one takes a point for each result. Products that only ever appear added up are added while they are multiplied:
+// those of the first and of the last result with the points 0 and infinity. So five points leave three sums, nine seven.
+#define WINOGRAD_S 0.75f
+#define WINOGRAD_S2 0.5625f
+#define WINOGRAD_S3 0.421875f
+#define WINOGRAD_T 1.5f
+#define WINOGRAD_T2 2.25f
+#define WINOGRAD_T3 3.375f
 
 /// The largest number of points along an axis.
-#define WINOGRAD_POINTS 8
+#define WINOGRAD_POINTS 9
 /// The largest tile.
 #define WINOGRAD_OUTPUTS 6
-/// In place of a tile: tiles of 2 with stride 2.
-#define WINOGRAD_STRIDED 3
+/// In place of a tile: tiles of 2 and 4 with stride 2.
+#define WINOGRAD_STRIDED2 3
+#define WINOGRAD_STRIDED4 5
+/// Samples of the most tiles along y that are transformed together.
+#define WINOGRAD_ROWS (WINOGRAD_STACK * 8 + 1)
 
-/// Input samples of a tile, and points.
-ALWAYS_INLINE int winograd_points(int tile) { return tile == 1 ? 1 : tile + 2; }
+ALWAYS_INLINE int winograd_stride(int tile) { return tile == WINOGRAD_STRIDED2 || tile == WINOGRAD_STRIDED4 ? 2 : 1; }
 /// Outputs of a tile.
-ALWAYS_INLINE int winograd_outputs(int tile) { return tile == WINOGRAD_STRIDED ? 2 : tile; }
+ALWAYS_INLINE int winograd_outputs(int tile) { return winograd_stride(tile) == 2 ? tile - 1 : tile; }
+/// Input samples of a tile, and points.
+ALWAYS_INLINE int winograd_points(int tile) {
+  return tile == 1 ? 1 : winograd_stride(tile) == 2 ? 2 * winograd_outputs(tile) + 1 : tile + 2;
+}
+/// Samples from a tile to the next, of the input or of the output's gradient.
+ALWAYS_INLINE int winograd_step(int tile, int gradient) {
+  return winograd_outputs(tile) * (gradient ? 1 : winograd_stride(tile));
+}
 /// Sums of products that the way back starts from.
-ALWAYS_INLINE int winograd_sums(int tile) { return tile == WINOGRAD_STRIDED ? 3 : winograd_points(tile); }
+ALWAYS_INLINE int winograd_sums(int tile) { return winograd_points(tile) - (winograd_stride(tile) == 2 ? 2 : 0); }
 /// The sum that a point belongs to; points from `winograd_sums` on add to what earlier ones left.
-ALWAYS_INLINE int winograd_sum(int tile, int point) { return point < winograd_sums(tile) ? point : 2 * (point - 3); }
+ALWAYS_INLINE int winograd_sum(int tile, int point) {
+  const int sums = winograd_sums(tile);
+  return point < sums ? point : winograd_outputs(tile) * (point - sums);
+}
 
 ALWAYS_INLINE simd_float simd_scale_add(float a, simd_float b, simd_float c) {
   return simd_multiply_add(simd_broadcast(a), b, c);
@@ -67,12 +87,22 @@ ALWAYS_INLINE void transform_input(const int tile, const simd_float *x, simd_flo
     v[1] = x[1] + x[2];
     v[2] = x[2] - x[1];
     v[3] = x[3] - x[1];
-  } else if (tile == WINOGRAD_STRIDED) {
+  } else if (tile == WINOGRAD_STRIDED2) {
     v[0] = x[0] - x[2];
     v[1] = x[2];
     v[2] = x[4] - x[2];
     v[3] = x[1];
     v[4] = x[3];
+  } else if (tile == WINOGRAD_STRIDED4) {
+    v[3] = simd_scale_add(-WINOGRAD_S2, x[2], x[6]);
+    v[0] = simd_scale_add(-WINOGRAD_T, simd_scale_add(-WINOGRAD_S2, x[0], x[4]), v[3]);
+    v[1] = simd_scale_add(-WINOGRAD_S, x[4], simd_scale_add(-WINOGRAD_S * WINOGRAD_T, x[2], x[6]));
+    v[2] = simd_scale_add(-WINOGRAD_T2, x[4], simd_scale_add(WINOGRAD_S * WINOGRAD_T, x[2], x[6]));
+    v[4] = simd_scale_add(-WINOGRAD_T, v[3], simd_scale_add(-WINOGRAD_S2, x[4], x[8]));
+    v[5] = x[3];
+    v[6] = x[5];
+    v[7] = x[1];
+    v[8] = x[7];
   } else if (tile == 6) {
     v[0] = simd_scale_add(WINOGRAD_SQUARES, x[4] - x[2], x[0] - x[6]);
     transform_input_pair(x, WINOGRAD_C, 1 + WINOGRAD_D2, WINOGRAD_D2, v + 1, v + 2);
@@ -98,9 +128,15 @@ ALWAYS_INLINE void transform_output(const int tile, const simd_float *m, simd_fl
   } else if (tile == 2) {
     y[0] = m[0] + m[1] + m[2];
     y[1] = m[1] - m[2] + m[3];
-  } else if (tile == WINOGRAD_STRIDED) {
+  } else if (tile == WINOGRAD_STRIDED2) {
     y[0] = m[0] + m[1];
     y[1] = m[1] + m[2];
+  } else if (tile == WINOGRAD_STRIDED4) {
+    const simd_float sum = m[1] + m[2], difference = m[1] - m[2];
+    y[0] = m[0] + sum + m[3];
+    y[1] = simd_scale_add(WINOGRAD_S, difference, simd_scale_add(WINOGRAD_T, m[3], m[5]));
+    y[2] = simd_scale_add(WINOGRAD_S2, sum, simd_scale_add(WINOGRAD_T2, m[3], m[6]));
+    y[3] = simd_scale_add(WINOGRAD_S3, difference, simd_scale_add(WINOGRAD_T3, m[3], m[4]));
   } else if (tile == 6) {
     const simd_float sum_c = m[1] + m[2], difference_c = m[1] - m[2];
     const simd_float sum_1 = m[3] + m[4], difference_1 = m[3] - m[4];
@@ -140,12 +176,24 @@ ALWAYS_INLINE void transform_gradient(const int tile, const simd_float *y, simd_
     m[1] = y[0] + y[1];
     m[2] = y[0] - y[1];
     m[3] = y[1];
-  } else if (tile == WINOGRAD_STRIDED) {
+  } else if (tile == WINOGRAD_STRIDED2) {
     m[0] = y[0];
     m[1] = y[0] + y[1];
     m[2] = y[1];
     m[3] = y[0];
     m[4] = y[1];
+  } else if (tile == WINOGRAD_STRIDED4) {
+    const simd_float even = simd_scale_add(WINOGRAD_S2, y[2], y[0]), odd = simd_scale_add(WINOGRAD_S2, y[3], y[1]);
+    m[0] = y[0];
+    m[1] = simd_scale_add(WINOGRAD_S, odd, even);
+    m[2] = simd_scale_add(-WINOGRAD_S, odd, even);
+    m[3] = simd_scale_add(
+        WINOGRAD_T, simd_scale_add(WINOGRAD_T2, y[3], y[1]), simd_scale_add(WINOGRAD_T2, y[2], y[0]));
+    m[4] = y[3];
+    m[5] = y[1];
+    m[6] = y[2];
+    m[7] = y[0];
+    m[8] = y[3];
   } else if (tile == 6) {
     m[0] = y[0];
     transform_gradient_pair(y, WINOGRAD_C, WINOGRAD_C2, WINOGRAD_C4, m + 1, m + 2);
@@ -172,6 +220,12 @@ ALWAYS_INLINE void transform_gradient(const int tile, const simd_float *y, simd_
 #define WINOGRAD_F1 (-0.31089014786552077f)
 #define WINOGRAD_FD 0.021841375503354563f
 
+// 1 / (p (p - q) (p - r)) for the points p of tiles of 4 with stride 2, those without infinity.
+#define WINOGRAD_F0 (32.0f / 27)
+#define WINOGRAD_FS (-32.0f / 27)
+#define WINOGRAD_FN (-32.0f / 81)
+#define WINOGRAD_FT (32.0f / 81)
+
 /// The pair of points +-p of tiles of 6.
 ALWAYS_INLINE void transform_weight_pair(
     const simd_float *g, float factor, float p, float p2, simd_float *plus, simd_float *minus) {
@@ -190,12 +244,19 @@ ALWAYS_INLINE void transform_weight(const int tile, const simd_float *g, simd_fl
     u[1] = simd_scale_add(0.5f, g[1], half_sum);
     u[2] = simd_scale_add(-0.5f, g[1], half_sum);
     u[3] = g[2];
-  } else if (tile == WINOGRAD_STRIDED) {
+  } else if (tile == WINOGRAD_STRIDED2) {
     u[0] = g[0];
     u[1] = g[0] + g[2];
     u[2] = g[2];
     u[3] = g[1];
     u[4] = g[1];
+  } else if (tile == WINOGRAD_STRIDED4) {
+    u[0] = simd_broadcast(WINOGRAD_F0) * g[0];
+    u[1] = simd_broadcast(WINOGRAD_FS) * simd_scale_add(WINOGRAD_S, g[2], g[0]);
+    u[2] = simd_broadcast(WINOGRAD_FN) * simd_scale_add(-WINOGRAD_S, g[2], g[0]);
+    u[3] = simd_broadcast(WINOGRAD_FT) * simd_scale_add(WINOGRAD_T, g[2], g[0]);
+    u[4] = g[2];
+    UNROLL for (int p = 5; p < 9; ++p) u[p] = g[1];
   } else if (tile == 6) {
     u[0] = g[0];
     transform_weight_pair(g, WINOGRAD_FC, WINOGRAD_C, WINOGRAD_C2, u + 1, u + 2);
@@ -223,10 +284,16 @@ ALWAYS_INLINE void transform_weight_gradient(const int tile, const simd_float *u
     g[0] = u[0] + half_sum;
     g[1] = simd_broadcast(0.5f) * (u[1] - u[2]);
     g[2] = u[3] + half_sum;
-  } else if (tile == WINOGRAD_STRIDED) {
+  } else if (tile == WINOGRAD_STRIDED2) {
     g[0] = u[0] + u[1];
     g[1] = u[3] + u[4];
     g[2] = u[1] + u[2];
+  } else if (tile == WINOGRAD_STRIDED4) {
+    const simd_float s = simd_broadcast(WINOGRAD_FS) * u[1], n = simd_broadcast(WINOGRAD_FN) * u[2];
+    const simd_float t = simd_broadcast(WINOGRAD_FT) * u[3];
+    g[0] = simd_scale_add(WINOGRAD_F0, u[0], s) + (n + t);
+    g[1] = (u[5] + u[6]) + (u[7] + u[8]);
+    g[2] = simd_scale_add(WINOGRAD_S, s - n, simd_scale_add(WINOGRAD_T, t, u[4]));
   } else if (tile == 6) {
     const simd_float sum_c = simd_broadcast(WINOGRAD_FC) * (u[1] + u[2]);
     const simd_float sum_1 = simd_broadcast(WINOGRAD_F1) * (u[3] + u[4]);

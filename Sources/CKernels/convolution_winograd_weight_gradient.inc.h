@@ -313,7 +313,8 @@ static void accumulate_winograd(
 ALWAYS_INLINE void transform_taps(int tile, const simd_float *u, simd_float *g) {
   if (tile == 6) transform_weight_gradient(6, u, g);
   if (tile == 4) transform_weight_gradient(4, u, g);
-  if (tile == WINOGRAD_STRIDED) transform_weight_gradient(WINOGRAD_STRIDED, u, g);
+  if (tile == WINOGRAD_STRIDED4) transform_weight_gradient(WINOGRAD_STRIDED4, u, g);
+  if (tile == WINOGRAD_STRIDED2) transform_weight_gradient(WINOGRAD_STRIDED2, u, g);
   if (tile == 2) transform_weight_gradient(2, u, g);
   if (tile == 1) transform_weight_gradient(1, u, g);
 }

@@ -120,7 +120,7 @@ static void pack_points_of(
   switch (tile_z) {
     PACK_POINTS(1);
     PACK_POINTS(2);
-    PACK_POINTS(WINOGRAD_STRIDED);
+    PACK_POINTS(WINOGRAD_STRIDED2);
     PACK_POINTS(4);
     PACK_POINTS(6);
   }

@@ -46,7 +46,7 @@ typedef enum ck_convolution_algorithm {
   CK_CONVOLUTION_FASTEST = 2,
   /// Winograd with output tiles of 2 along each axis that has a kernel of 3; falls back to direct where it can't be.
   CK_CONVOLUTION_WINOGRAD2 = 0x222,
-  /// Winograd with output tiles of 4.
+  /// Winograd with output tiles of 4; with stride 2 of 2 along z.
   CK_CONVOLUTION_WINOGRAD4 = 0x444,
   /// Winograd with output tiles of 6 along y and x and of 4 along z.
   CK_CONVOLUTION_WINOGRAD6 = 0x466,
