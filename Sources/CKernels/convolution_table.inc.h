@@ -28,8 +28,8 @@ static double modelled_cost(const ck_convolution_plan *plan) {
     const double pixels = (double)shape->batch * shape->output[0] * shape->output[1] * shape->output[2];
     const double weights = 4 * sources * vectors * SIMD_WIDTH * ck_kernel_taps(plan);
     const double products = 1.12 * shape->groups * pixels * ck_kernel_taps(plan) * sources * vectors;
-    // Sums of weights' gradients are taken several times and added up.
-    if (gradient) return products + 4 * weights;
+    // Partial sums of the weights' gradients are written and added up.
+    if (gradient) return products + 2.2 * (plan->splits - 1) * weights;
     // Rows of positions are cut into whole groups.
     const int row = shape->output[2];
     return products * ck_round_up(row, TILE_GROUP) / row + 0.5 * weights;
