@@ -5,6 +5,8 @@
 
 /// Tiles whose boxes overlap are transformed together, at most as many as this along z and along y.
 #define WINOGRAD_STACK 4
+/// The most samples that they read along an axis.
+#define WINOGRAD_ROWS ((WINOGRAD_STACK - 1) * WINOGRAD_STEP + WINOGRAD_POINTS)
 
 /// A tile block's buffers hold one chunk of `tiles x channels` for each point; chunks are a cache line further apart
 /// than they are long, so that the same place of all points does not fall into one cache set.
@@ -256,7 +258,8 @@ static const winograd_result_function back_tables[3][6][6] = {
     [BACK_PASSES] = WINOGRAD_TABLE(pass_back),
 };
 
-/// What is done along an axis: the plan's tile, or what takes its place with stride 2. One less is the index in the tables.
+/// What is done along an axis: the plan's tile, or what takes its place with stride 2. One less is the index in the
+/// tables.
 ALWAYS_INLINE int winograd_kind(const ck_convolution_plan *plan, int axis) {
   return plan->shape.stride[axis] == 2 ? plan->tile[axis] + 1 : plan->tile[axis];
 }

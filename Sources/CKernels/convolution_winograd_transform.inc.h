@@ -43,8 +43,8 @@
 /// In place of a tile: tiles of 2 and 4 with stride 2.
 #define WINOGRAD_STRIDED2 3
 #define WINOGRAD_STRIDED4 5
-/// Samples of the most tiles along y that are transformed together.
-#define WINOGRAD_ROWS (WINOGRAD_STACK * 8 + 1)
+/// The most samples from a tile to the next.
+#define WINOGRAD_STEP 8
 
 ALWAYS_INLINE int winograd_stride(int tile) { return tile == WINOGRAD_STRIDED2 || tile == WINOGRAD_STRIDED4 ? 2 : 1; }
 /// Outputs of a tile.
